@@ -1,0 +1,2 @@
+"""keyturn rotates Azure API Management keys in the order that keeps callers working."""
+
