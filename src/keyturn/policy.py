@@ -1,0 +1,200 @@
+"""What is rotated how, how often, and how long each wait must be at least.
+
+`Policy` is plain data; `due` says why and since when a rotation must start; `shortfalls` checks the waits against
+the bounds of rule A3, with the sums shown.
+
+Never here: a clock, IO, or the configuration's text (that is `config`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from keyturn.model import Mode, Record, Slot
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+class Retire(StrEnum):
+    """When the old value dies."""
+
+    AFTER_DRAIN = "after-drain"
+    NEXT_ROTATION = "next-rotation"
+
+
+class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The call that confirms a value at every gateway of the service.
+
+    `gateways` are base addresses (`https://host`); empty means every gateway that the service itself names.
+    """
+
+    path: str
+    method: str = "GET"
+    header: str = "Ocp-Apim-Subscription-Key"
+    query: str | None = None
+    gateways: tuple[str, ...] = ()
+
+
+class Consumers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the policy's author declares about the callers; the drain's lower bound is computed from it."""
+
+    cache: timedelta = HOUR
+    """The longest that any caller keeps a value before it reads the sink again."""
+    longest_call: timedelta = 2 * MINUTE
+    replication: timedelta = MINUTE
+    """How long a sink may go on showing its previous value somewhere."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How one set of credentials is looked after. All spans are durations; defaults are protocol.md's."""
+
+    name: str
+    mode: Mode = Mode.SET
+    every: timedelta = 30 * DAY
+    drain: timedelta = DAY
+    drain_max: timedelta | None = None
+    """Where evidence may stretch the drain to at most; None means four drains."""
+    retire: Retire = Retire.AFTER_DRAIN
+    adopt: Slot | None = None
+    """The slot to publish when every sink is empty; None holds instead."""
+    consumers: Consumers = Consumers()
+    probe: ProbeSpec | None = None
+    accepts: int = 5
+    """Successive accepts on fresh connections that each gateway must give (rule A17)."""
+    settle: timedelta = timedelta(seconds=30)
+    propagation: timedelta = 10 * MINUTE
+    """How long a fresh value may take to reach every gateway; waited out where there is no probe."""
+    trust_etag: bool = True
+    look_every: timedelta = DAY
+    deadline: timedelta = MINUTE
+    late: timedelta = 15 * MINUTE
+    max_clock_skew: timedelta = MINUTE
+
+    @property
+    def drain_limit(self) -> timedelta:
+        return self.drain_max if self.drain_max is not None else 4 * self.drain
+
+    @property
+    def settling(self) -> timedelta:
+        """How long an unacknowledged write may still land (rule A5)."""
+        return self.late + self.deadline
+
+    @property
+    def propagation_wait(self) -> timedelta:
+        """Rule A3: a fast clock must not shorten the wait (trace V14)."""
+        return self.propagation + self.max_clock_skew
+
+    @property
+    def confirm_limit(self) -> timedelta:
+        """How long gateways may go on refusing a fresh value before a person must look (invariant 7)."""
+        return max(6 * self.propagation_wait, HOUR)
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """No `not_before` is legally further away than this (rule A16)."""
+        return max(
+            self.every,
+            self.drain_limit,
+            self.look_every,
+            self.settling,
+            self.propagation_wait,
+            self.settle,
+            BACKOFF_LIMIT,
+        )
+
+    @property
+    def digest(self) -> str:
+        """Changes when anything here changes, so that stored waits are computed anew."""
+        return f"{self.name} {hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]}"
+
+
+BACKOFF_FIRST = 30 * timedelta(seconds=1)
+BACKOFF_LIMIT = HOUR
+
+
+def backoff(failures: int) -> timedelta:
+    """How long to wait after that many successive failures: doubling from half a minute, at most an hour."""
+    return min(BACKOFF_FIRST * 2 ** min(max(failures - 1, 0), 10), BACKOFF_LIMIT)
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """Why and since when a rotation must start."""
+
+    reason: str
+    sentence: str
+    since: datetime
+
+
+def due_at(record: Record, policy: Policy) -> datetime | None:
+    """When the active value reaches the policy's age; None before it was ever published."""
+    return None if record.published_at is None else record.published_at + policy.every
+
+
+def due(record: Record, policy: Policy, now: datetime) -> Due | None:
+    """The reason to rotate now, or None."""
+    if record.requested is not None:
+        return Due(reason="requested", sentence=record.requested.because, since=record.requested.at)
+    at = due_at(record, policy)
+    if at is None or now < at:
+        return None
+    age = now - (at - policy.every)
+    return Due(
+        reason="age-limit",
+        sentence=f"{record.active} is {spell(age)} old, policy says {spell(policy.every)}",
+        since=at,
+    )
+
+
+def drain_bounds(policy: Policy) -> tuple[tuple[str, timedelta], ...]:
+    """The two sums of rule A3 that `drain` must reach, as (how it adds up, sum)."""
+    c = policy.consumers
+    callers = c.cache + c.replication + c.longest_call + policy.max_clock_skew
+    requests = policy.late + policy.deadline
+    return (
+        (
+            f"cache {spell(c.cache)} + longest call {spell(c.longest_call)} + sink replication "
+            f"{spell(c.replication)} + clocks {spell(policy.max_clock_skew)} = {spell(callers)}",
+            callers,
+        ),
+        (f"late {spell(policy.late)} + deadline {spell(policy.deadline)} = {spell(requests)}", requests),
+    )
+
+
+def shortfalls(policy: Policy) -> tuple[str, ...]:
+    """Every wait that is shorter than its lower bound, each as a sentence with the sum shown. Empty: all is well."""
+    found = [
+        f"drain: {spell(policy.drain)} is shorter than what your callers need: {how}. "
+        f"Raise drain, or lower the terms if they are really shorter."
+        for how, least in drain_bounds(policy)
+        if policy.drain < least
+    ]
+    if policy.drain_limit < policy.drain:
+        found.append(f"drain.max: {spell(policy.drain_limit)} is shorter than drain {spell(policy.drain)}.")
+    if policy.every <= policy.drain:
+        found.append(
+            f"rotate.every: {spell(policy.every)} is not longer than drain {spell(policy.drain)}: "
+            f"the next rotation would wait for the last one."
+        )
+    return tuple(found)
+
+
+def spell(span: timedelta) -> str:
+    """A span as people write it: `24 h`, `1 h 4 min`, `31 days`; at most two units, rounded down."""
+    seconds = int(span.total_seconds())
+    if seconds < 0:
+        return f"-{spell(-span)}"
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, seconds = divmod(rest, 60)
+    if days >= 2:
+        hours_part = f" {hours} h" if hours and days < 7 else ""
+        return f"{days} d{hours_part}"
+    parts = [(days * 24 + hours, "h"), (minutes, "min"), (seconds, "s")]
+    shown = [f"{count} {unit}" for count, unit in parts if count]
+    return " ".join(shown[:2]) or "0 s"
