@@ -1,0 +1,83 @@
+"""How a path of Resource Manager is read: rows of a table, each naming an operation.
+
+Decides: which row a request meets, the values its placeholders take, and the ARM id that its role check is
+about. Never here: what an operation does, or what Azure holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from keyturn_emulator.wire import Answer, Call
+
+if TYPE_CHECKING:
+    from keyturn_emulator.apim import ApimService
+    from keyturn_emulator.world import AzureSubscription, World
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request on its way: filled in step by step as the checks of Resource Manager pass."""
+
+    world: World
+    call: Call
+    version: str
+    names: dict[str, str] = field(default_factory=dict)  # what the placeholders stand for
+    azure_subscription: AzureSubscription | None = None
+    object_id: str = ""
+    headers: dict[str, str] = field(default_factory=dict)  # for the answer, whatever it will be
+    found_service: ApimService | None = None
+
+    @property
+    def service(self) -> ApimService:
+        if self.found_service is None:
+            raise RuntimeError("this operation stands under no service")
+        return self.found_service
+
+
+@dataclass(slots=True, frozen=True)
+class Row:
+    """One operation. In `path`, `{x}` is a placeholder and `|` ends the id that the role check is about."""
+
+    method: str
+    path: str
+    action: str
+    perform: Callable[[Visit], Answer]
+    query: frozenset[str] = frozenset()  # allowed beside api-version
+    body: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(part for part in self.path.replace("|", "/").split("/") if part)
+
+    @property
+    def scope_length(self) -> int:
+        return len([part for part in self.path.partition("|")[0].split("/") if part])
+
+
+class Table:
+    """Rows, found by method and path. Segments compare without case, as Resource Manager compares them."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows: dict[tuple[str, int], list[tuple[Row, tuple[str, ...]]]] = {}
+        for row in rows:
+            entry = (row, tuple(part if part.startswith("{") else part.lower() for part in row.parts))
+            self._rows.setdefault((row.method, len(row.parts)), []).append(entry)
+
+    def find(self, method: str, segments: tuple[str, ...]) -> tuple[Row, dict[str, str]] | None:
+        """The row that these segments meet, with the values of its placeholders."""
+        folded = tuple(segment.lower() for segment in segments)
+        for row, parts in self._rows.get((method, len(segments)), ()):
+            if all(
+                part == there or (part.startswith("{") and there)
+                for part, there in zip(parts, folded, strict=True)
+            ):
+                names = {
+                    part[1:-1]: segment
+                    for part, segment in zip(parts, segments, strict=True)
+                    if part.startswith("{")
+                }
+                return row, names
+        return None
