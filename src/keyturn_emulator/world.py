@@ -15,6 +15,7 @@ from keyturn_emulator.clock import EmulatedClock
 if TYPE_CHECKING:
     from keyturn_emulator.apim import ApimService
     from keyturn_emulator.keyvault import Vault
+    from keyturn_emulator.rbac import Role
 
 
 @dataclass(slots=True)
@@ -55,10 +56,12 @@ class World:
     tenants: set[str] = field(default_factory=set)
     applications: dict[str, Application] = field(default_factory=dict)  # by client id, lower case
     role_assignments: list[RoleAssignment] = field(default_factory=list)
+    custom_roles: list[Role] = field(default_factory=list)
     azure_subscriptions: dict[str, AzureSubscription] = field(default_factory=dict)  # by id, lower case
     services: dict[str, ApimService] = field(default_factory=dict)  # by ARM id, lower case
     vaults: dict[str, Vault] = field(default_factory=dict)  # by name, lower case
     switches: dict[str, bool] = field(default_factory=dict)  # behaviours nobody verified; see each room
+    token_lifetime: int = 3599  # machine seconds: clients cache tokens by the machine's clock
 
     def new_guid(self) -> str:
         return str(uuid.UUID(bytes=self.random.randbytes(16), version=4))

@@ -1,0 +1,116 @@
+"""The running Azure: one World, the room that answers for each host name, and what tests script around them.
+
+It decides which names exist and what a new world replaces. A request reaches a room through `ask` and no other way,
+so that everything asked is in the journal.
+
+Never here: sockets, TLS, or what any room answers.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from keyturn_emulator import entra, seed
+from keyturn_emulator.arm import ArmRoom
+from keyturn_emulator.entra import EntraRoom
+from keyturn_emulator.faults import FaultBook
+from keyturn_emulator.gateway import GatewayRoom
+from keyturn_emulator.journal import Journal
+from keyturn_emulator.keyvault import KeyVaultRoom
+from keyturn_emulator.pause import PauseGate
+from keyturn_emulator.wire import Answer, Call, json_answer
+
+ARM_HOST = "management.azure.com"
+
+
+class Room(Protocol):
+    def answer(self, call: Call) -> Answer: ...
+
+
+class Azure:
+    """Holds what `load` built. Everything in it but the boot clock begins anew with each load."""
+
+    def __init__(self, description: Mapping[str, Any], start: datetime | None = None) -> None:
+        """Raises SeedError. `start` is the first emulated moment, whatever the description says."""
+        self._boot_so_far = 0.0
+        self.on_time: list[Callable[[], None]] = []  # called after each move of the clock and each load
+        self.pause = PauseGate()
+        self.load(description, start)
+
+    def load(self, description: Mapping[str, Any], start: datetime | None = None) -> None:
+        """Replace the world. Raises SeedError and then leaves everything as it was."""
+        world = seed.build(description, boot=self._boot_so_far, start=start)
+        self.world = world
+        self.description = description
+        self._start = start
+        self.gateway = GatewayRoom(world)
+        self.journal = Journal()
+        self.faults = FaultBook(world.clock, self._land_late_effect, int(description.get("seed", 1)))
+        self.pause.resume()
+        self._rooms = self._directory()
+        world.clock.on_move.append(self._time_moved)
+        self._time_moved()
+
+    def reset(self) -> None:
+        """The same description again, from its first moment."""
+        self.load(self.description, self._start)
+
+    def _directory(self) -> dict[str, tuple[str, Room]]:
+        world = self.world
+        rooms: dict[str, tuple[str, Room]] = {ARM_HOST: ("arm", ArmRoom(world))}
+        rooms |= dict.fromkeys(entra.HOSTS, ("entra", EntraRoom(world)))
+        rooms |= {vault.host: ("keyvault", KeyVaultRoom(world)) for vault in world.vaults.values()}
+        for service in world.services.values():
+            rooms[service.host] = ("gateway", self.gateway)
+            rooms |= {gateway.host: ("gateway", self.gateway) for gateway in service.gateways}
+        return rooms
+
+    def knows(self, host: str) -> bool:
+        return host in self._rooms
+
+    def hosts(self) -> list[str]:
+        return sorted(self._rooms)
+
+    def kind(self, host: str) -> str:
+        """entra, arm, keyvault or gateway. Raises KeyError for a name that does not exist here."""
+        return self._rooms[host][0]
+
+    def ask(self, call: Call, fault: str | None = None) -> Answer:
+        """The room's answer. A defect of a room is a 500 that says so, and a traceback on stderr."""
+        kind, room = self._rooms[call.host]
+        now = self.world.clock.now()
+        try:
+            answer = room.answer(call)
+        except Exception as error:  # noqa: BLE001 - the one place where a room's defect becomes an answer
+            answer = _defect(call, error)
+        self.journal.note(now, kind, call, answer.status, fault)
+        return answer
+
+    def note_unasked(self, call: Call, fault: str) -> None:
+        """A request that no room ever saw, because a fault took it."""
+        self.journal.note(self.world.clock.now(), self.kind(call.host), call, None, fault)
+
+    def _land_late_effect(self, call: Call) -> None:
+        self.ask(call, "late-effect")
+
+    def _time_moved(self) -> None:
+        self._boot_so_far = self.world.clock.boot()
+        for callback in tuple(self.on_time):
+            callback()
+
+
+def _defect(call: Call, error: Exception) -> Answer:
+    """Only where it happened is printed, not the error's own text: that could hold a key."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    sys.stderr.write(
+        f"emulator defect: {type(error).__name__} while answering {call.method} {call.host}{call.raw_path}\n{where}"
+    )
+    message = (
+        f"This is a defect of the emulator, not an answer of Azure: {type(error).__name__} while answering "
+        f"{call.method} {call.path}. The traceback is on the emulator's stderr."
+    )
+    return json_answer(500, {"error": {"code": "EmulatorDefect", "message": message}})

@@ -1,0 +1,369 @@
+"""The control API under `/_emulator/`: time, faults, the pause, the journal, the state, and a person in the portal.
+
+It decides what a test or a demo may see and script. Each request carries the bearer secret printed at the start.
+
+Key values leave here through `keys` alone, which exists so that tests can look for leaks. Never here: anything that
+Azure would answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hmac import compare_digest
+from typing import Any
+
+from keyturn_emulator import faults
+from keyturn_emulator.apim import SLOTS, ApimService
+from keyturn_emulator.azure import Azure
+from keyturn_emulator.clock import from_iso, iso
+from keyturn_emulator.faults import FaultError
+from keyturn_emulator.keyvault import SecretVersion, Vault
+from keyturn_emulator.seed import SeedError
+from keyturn_emulator.wire import Answer, Call, json_answer
+
+PREFIX = "/_emulator/"
+LONGEST_WAIT = 60.0  # machine seconds of a long poll
+DEFAULT_WAIT = 25.0
+
+
+class _Refused(Exception):  # noqa: N818 - an answer on its way out
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(slots=True)
+class _Waiter:
+    name: str
+    until: datetime
+    due: asyncio.Future[None]
+
+
+@dataclass(slots=True, frozen=True)
+class ControlCall:
+    """A request and the future that is done when its connection closes."""
+
+    call: Call
+    closed: Callable[[], Awaitable[None]]
+
+    def json(self, *fields: str) -> dict[str, Any]:
+        """The body as an object that holds nothing but `fields`. Raises _Refused naming the stranger."""
+        try:
+            body = json.loads(self.call.body or b"{}")
+        except ValueError as error:
+            raise _Refused(400, "the body is no JSON") from error
+        if not isinstance(body, dict):
+            raise _Refused(400, "the body must be a JSON object")
+        for name in body:
+            if name not in fields:
+                raise _Refused(400, f"{name} is not known; known are {', '.join(fields) or 'no fields'}")
+        return body
+
+    def number(self, name: str, default: float) -> float:
+        text = self.call.param(name)
+        try:
+            return default if text is None else float(text)
+        except ValueError as error:
+            raise _Refused(400, f"{name} must be a number") from error
+
+
+Route = Callable[[ControlCall], Any]
+
+
+class ControlRoom:
+    """Answers control requests. Everything but the long polls is answered at once."""
+
+    def __init__(self, azure: Azure, secret: str) -> None:
+        self._azure = azure
+        self._secret = f"Bearer {secret}".encode()
+        self._waiters: list[_Waiter] = []
+        azure.on_time.append(self._wake)
+        self._routes: Mapping[tuple[str, str], Route] = {
+            ("GET", "clock"): self._get_clock,
+            ("POST", "clock"): self._move_clock,
+            ("POST", "clock/wait"): self._wait_for_time,
+            ("POST", "seed"): self._seed,
+            ("GET", "seed"): self._get_seed,
+            ("POST", "reset"): self._reset,
+            ("GET", "snapshot"): self._snapshot,
+            ("GET", "faults"): self._get_faults,
+            ("POST", "faults"): self._add_fault,
+            ("DELETE", "faults"): self._remove_faults,
+            ("POST", "faults/release"): self._release_effects,
+            ("GET", "pause"): self._get_pause,
+            ("POST", "pause"): self._arm_pause,
+            ("POST", "resume"): self._resume,
+            ("GET", "calls"): self._calls,
+            ("GET", "arm"): self._arm,
+            ("GET", "gateway"): self._gateway,
+            ("POST", "gateway/reset"): self._reset_gateway,
+            ("GET", "switches"): self._get_switches,
+            ("POST", "switches"): self._set_switches,
+            ("GET", "keys"): self._keys,
+            ("POST", "portal"): self._portal,
+        }
+
+    async def answer(self, call: Call, closed: Callable[[], Awaitable[None]]) -> Answer:
+        """`closed` waits until the client's connection is gone."""
+        given = call.headers.get("authorization", "").encode()
+        if not compare_digest(given, self._secret):
+            return json_answer(
+                401, {"error": "the control API needs Authorization: Bearer <the secret printed at start>"}
+            )
+        path = call.raw_path.removeprefix(PREFIX).strip("/")
+        route = self._routes.get((call.method, path))
+        if route is None:
+            return json_answer(404, {"error": f"the control API knows no {call.method} {call.path}"})
+        try:
+            result = route(ControlCall(call, closed))
+            payload = await result if asyncio.iscoroutine(result) else result
+        except _Refused as refused:
+            return json_answer(refused.status, {"error": refused.message})
+        except FaultError as error:
+            return json_answer(400, {"error": str(error)})
+        return json_answer(200, payload)
+
+    # time
+
+    def _get_clock(self, _: ControlCall) -> dict[str, Any]:
+        clock = self._azure.world.clock
+        return {
+            "now": iso(clock.now()),
+            "boot": clock.boot(),
+            "waiters": [{"name": waiter.name, "until": iso(waiter.until)} for waiter in self._waiters],
+        }
+
+    def _move_clock(self, request: ControlCall) -> dict[str, Any]:
+        """advance: time passes. to: time passes until then. jump: the clock is set wrong or right, no time passes."""
+        body = request.json("advance", "to", "jump")
+        if len(body) != 1:
+            raise _Refused(400, "give exactly one of advance, to and jump")
+        clock = self._azure.world.clock
+        if "jump" in body:
+            clock.jump(_seconds(body, "jump"))
+        elif "advance" in body:
+            faults.advance(clock, self._azure.faults, _seconds(body, "advance"))
+        else:
+            faults.advance(clock, self._azure.faults, (_moment(body, "to") - clock.now()).total_seconds())
+        return self._get_clock(request)
+
+    async def _wait_for_time(self, request: ControlCall) -> dict[str, Any]:
+        body = request.json("name", "until", "max_seconds")
+        name, until = body.get("name", ""), _moment(body, "until")
+        seconds = min(_seconds(body, "max_seconds") if "max_seconds" in body else DEFAULT_WAIT, LONGEST_WAIT)
+        if self._azure.world.clock.now() < until:
+            waiter = _Waiter(str(name), until, asyncio.get_running_loop().create_future())
+            self._waiters.append(waiter)
+            try:
+                await _first_of(waiter.due, request.closed(), seconds)
+            finally:
+                self._waiters.remove(waiter)
+        return self._get_clock(request)
+
+    def _wake(self) -> None:
+        now = self._azure.world.clock.now()
+        for waiter in self._waiters:
+            if waiter.until <= now and not waiter.due.done():
+                waiter.due.set_result(None)
+
+    # the world
+
+    def _seed(self, request: ControlCall) -> dict[str, Any]:
+        try:
+            body = json.loads(request.call.body)
+            self._azure.load(body)
+        except SeedError as error:
+            raise _Refused(400, str(error)) from error
+        except ValueError as error:
+            raise _Refused(400, "the body is no JSON") from error
+        return self._get_clock(request)
+
+    def _get_seed(self, _: ControlCall) -> Any:
+        """The description in force without its secrets and keys."""
+        return _without(self._azure.description, {"secret", "more_secrets", "expired_secrets", *SLOTS})
+
+    def _reset(self, request: ControlCall) -> dict[str, Any]:
+        self._azure.reset()
+        return self._get_clock(request)
+
+    def _snapshot(self, _: ControlCall) -> dict[str, Any]:
+        world = self._azure.world
+        return {
+            "now": iso(world.clock.now()),
+            "tenants": sorted(world.tenants),
+            "applications": [
+                {"client_id": app.client_id, "object_id": app.object_id, "display_name": app.display_name}
+                for app in world.applications.values()
+            ],
+            "role_assignments": [
+                {"object_id": given.object_id, "role": given.role, "scope": given.scope}
+                for given in world.role_assignments
+            ],
+            "services": [service.snapshot() for service in world.services.values()],
+            "vaults": [_describe_vault(vault) for vault in world.vaults.values()],
+            "switches": world.switches,
+        }
+
+    def _get_switches(self, _: ControlCall) -> dict[str, bool]:
+        return self._azure.world.switches
+
+    def _set_switches(self, request: ControlCall) -> dict[str, bool]:
+        body = json.loads(request.call.body or b"{}")
+        if not isinstance(body, dict) or not all(isinstance(value, bool) for value in body.values()):
+            raise _Refused(400, "switches are an object of true and false")
+        self._azure.world.switches.update(body)
+        return self._azure.world.switches
+
+    # faults and the pause
+
+    def _get_faults(self, _: ControlCall) -> dict[str, Any]:
+        return self._azure.faults.describe()
+
+    def _add_fault(self, request: ControlCall) -> dict[str, Any]:
+        return self._azure.faults.add(_any_json(request)).describe()
+
+    def _remove_faults(self, request: ControlCall) -> dict[str, Any]:
+        wanted = request.call.param("id")
+        if wanted is not None and not wanted.isdecimal():
+            raise _Refused(400, "id must be the number of a fault")
+        return {"removed": self._azure.faults.remove(None if wanted is None else int(wanted))}
+
+    def _release_effects(self, _: ControlCall) -> dict[str, Any]:
+        return {"landed": self._azure.faults.release()}
+
+    async def _get_pause(self, request: ControlCall) -> dict[str, Any]:
+        seconds = min(request.number("wait", 0.0), LONGEST_WAIT)
+        if seconds > 0:
+            await self._azure.pause.wait_reached(seconds)
+        return self._azure.pause.describe()
+
+    def _arm_pause(self, request: ControlCall) -> dict[str, Any]:
+        self._azure.pause.arm(_any_json(request))
+        return self._azure.pause.describe()
+
+    def _resume(self, _: ControlCall) -> dict[str, Any]:
+        return {"released": self._azure.pause.resume()}
+
+    # what happened
+
+    def _calls(self, request: ControlCall) -> dict[str, Any]:
+        journal = self._azure.journal
+        since, limit = int(request.number("since", 0)), int(request.number("limit", 1000))
+        return {
+            "seq": journal.sequence,
+            "totals": dict(journal.totals),
+            "calls": journal.since(since, request.call.param("kind"), limit),
+        }
+
+    def _arm(self, _: ControlCall) -> dict[str, int]:
+        counts = self._azure.journal.arm
+        return {name: counts[name] for name in ("reads", "writes", "actions", "deletes", "throttled")}
+
+    def _gateway(self, _: ControlCall) -> Any:
+        return self._azure.gateway.summary()
+
+    def _reset_gateway(self, _: ControlCall) -> dict[str, Any]:
+        self._azure.gateway.reset()
+        return {}
+
+    # keys, for tests, and a person in the portal
+
+    def _keys(self, request: ControlCall) -> dict[str, str]:
+        """The live values of both slots. For tests alone: they look for these values where none may be."""
+        service, sid = self._find(request.call.param("service"), request.call.param("sid"))
+        entity = service.subscriptions[sid]
+        return {slot: entity.key(slot) for slot in SLOTS}
+
+    def _portal(self, request: ControlCall) -> dict[str, Any]:
+        """Write a slot as a person in the portal would: a chosen value, or a regenerate when there is none."""
+        body = request.json("service", "sid", "slot", "value")
+        service, sid = self._find(body.get("service"), body.get("sid"))
+        if body.get("slot") not in SLOTS:
+            raise _Refused(400, f"slot must be one of {', '.join(SLOTS)}")
+        value = body.get("value")
+        if value is not None and not (isinstance(value, str) and value):
+            raise _Refused(400, "value must be a text")
+        service.set_key(sid, body["slot"], value)
+        return {"etag": service.subscriptions[sid].etag}
+
+    def _find(self, service: Any, sid: Any) -> tuple[ApimService, str]:
+        """By name or ARM id, any case."""
+        wanted = str(service or "").lower()
+        found = next(
+            (it for it in self._azure.world.services.values() if wanted in (it.name.lower(), it.key)), None
+        )
+        if found is None:
+            raise _Refused(404, f"there is no service {service}")
+        if found.find(str(sid)) is None:
+            raise _Refused(404, f"there is no apim subscription {sid} in {found.name}")
+        return found, str(sid).lower()
+
+
+async def _first_of(due: asyncio.Future[None], closed: Awaitable[None], seconds: float) -> None:
+    """Until the time has come, the connection closed, or `seconds` of machine time passed."""
+    watching = asyncio.ensure_future(closed)
+    try:
+        await asyncio.wait({due, watching}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        watching.cancel()
+        due.cancel()
+
+
+def _any_json(request: ControlCall) -> Any:
+    try:
+        return json.loads(request.call.body)
+    except ValueError as error:
+        raise _Refused(400, "the body is no JSON") from error
+
+
+def _seconds(body: Mapping[str, Any], name: str) -> float:
+    value = body[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _Refused(400, f"{name} must be a number of seconds")
+    return float(value)
+
+
+def _moment(body: Mapping[str, Any], name: str) -> datetime:
+    try:
+        return from_iso(str(body.get(name, "")))
+    except ValueError as error:
+        raise _Refused(400, f"{name} must be an ISO time that ends with Z") from error
+
+
+def _describe_vault(vault: Vault) -> dict[str, Any]:
+    return {
+        "name": vault.name,
+        "id": vault.id,
+        "secrets": [
+            {"name": secret.name, "versions": [_describe_version(version) for version in secret.versions]}
+            for secret in vault.secrets.values()
+        ],
+        "deleted": [gone.secret.name for gone in vault.deleted.values()],
+    }
+
+
+def _describe_version(version: SecretVersion) -> dict[str, Any]:
+    return {
+        "id": version.id,
+        "enabled": version.enabled,
+        "created": version.created,
+        "updated": version.updated,
+        "nbf": version.not_before,
+        "exp": version.expires,
+        "tags": version.tags,
+        "content_type": version.content_type,
+    }
+
+
+def _without(value: Any, names: set[str]) -> Any:
+    """`value` with every field called one of `names` left out, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _without(item, names) for name, item in value.items() if name not in names}
+    if isinstance(value, list):
+        return [_without(item, names) for item in value]
+    return value
