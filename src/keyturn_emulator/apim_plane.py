@@ -2,10 +2,6 @@
 
 Decides: existence, If-Match, validation, status, headers and paging. Never here: sign-in, roles and
 throttling (`arm` asked all of them before), nor what a write does to an entity (`apim`).
-
-Switches for what nobody observed: `strict_if_match` (default on: PATCH and DELETE without If-Match are
-refused; Terraform's source suggests that the live service is lenient, azure-facts 1.5),
-`refuse_duplicate_keys` (off).
 """
 
 from __future__ import annotations
@@ -21,6 +17,7 @@ from keyturn_emulator.apim_bodies import duplicates, read_create, read_update
 from keyturn_emulator.arm_errors import entity_not_found, invalid_fields, not_supported, precondition_failed
 from keyturn_emulator.arm_routes import Row, Visit
 from keyturn_emulator.propagation import Slot
+from keyturn_emulator.switches import is_on
 from keyturn_emulator.wire import Answer, indented_json_answer, json_answer
 
 PAGE: Final = 100  # azure-facts 1.4
@@ -273,7 +270,7 @@ def _known(found: dict[str, Entity], name: str, kind: str) -> Entity:
 def _check_match(visit: Visit, entity: ApimSubscription | None, *, needed: bool) -> None:
     """`*` matches anything; else the tag must be the entity's own, quotes included (azure-facts 1.5)."""
     given = visit.call.headers.get("if-match")
-    if given is None and needed and visit.world.switches.get("strict_if_match", True):
+    if given is None and needed and is_on(visit.world, "strict_if_match"):
         raise invalid_fields(("If-Match", "The header 'If-Match' must be specified"))
     if given is None or given == "*":
         return
@@ -284,7 +281,7 @@ def _check_match(visit: Visit, entity: ApimSubscription | None, *, needed: bool)
 
 
 def _check_duplicates(visit: Visit, values: dict[str, Any]) -> None:
-    if visit.world.switches.get("refuse_duplicate_keys", False):
+    if is_on(visit.world, "refuse_duplicate_keys"):
         refusal = duplicates(visit.service, visit.names["sid"], values)
         if refusal is not None:
             raise refusal

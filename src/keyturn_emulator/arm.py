@@ -6,17 +6,12 @@ is in order.
 
 The order: path, api-version, token, azure subscription and resource group, role, throttling, the provider. A
 path, a query parameter or a header that the emulator does not know is refused by name, never ignored.
-
-Switch for what nobody settled: `service_not_found_by_arm` (off) words a missing service the way Resource
-Manager does instead of the recorded way of API Management (azure-recorded 8 against azure-facts 1.6).
 """
 
 from __future__ import annotations
 
 import random
 import uuid
-from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Final
@@ -28,12 +23,12 @@ from keyturn_emulator.arm_routes import Row, Table, Visit
 from keyturn_emulator.clock import machine_now
 from keyturn_emulator.entra import Principal, TokenFault
 from keyturn_emulator.rbac import allows, has_any_role
+from keyturn_emulator.switches import is_on
 from keyturn_emulator.throttling import Throttle, operation_of
 from keyturn_emulator.wire import Answer, Call, json_answer
 from keyturn_emulator.world import AzureSubscription, World
 
 HOST: Final = "management.azure.com"
-SignIn = Callable[[World, str | None, frozenset[str]], Principal]
 
 _PROVIDER: Final = "Microsoft.ApiManagement"
 # What Resource Manager's own rows accept: the versions its usual clients send.
@@ -140,16 +135,13 @@ _ARM_ROWS: Final = (
 
 
 class ArmRoom:
-    """Answers on management.azure.com. `sign_in` is for tests of everything behind it."""
+    """Answers on management.azure.com."""
 
-    def __init__(self, world: World, sign_in: SignIn = entra.check_token) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._sign_in = sign_in
         self._table = Table((_OPEN_ROW, *_ARM_ROWS, *apim_plane.ROWS))
         self._throttle = Throttle()
         self._ids = random.Random("correlation")  # noqa: S311 - ids, apart from the world's own random
-        self._requests: Counter[str] = Counter()
-        self._actions: Counter[str] = Counter()
 
     def answer(self, call: Call) -> Answer:
         """The answer to one request, with the headers that every answer carries."""
@@ -162,16 +154,6 @@ class ArmRoom:
             answer.body = b""
         answer.headers = {**_ALWAYS, **self._trail(), **visit.headers, **answer.headers}
         return answer
-
-    def summary(self) -> dict[str, Any]:
-        """Admitted requests by kind and by action, and the throttled ones, since the start or `reset`."""
-        kinds = {kind: self._requests[kind] for kind in ("reads", "writes", "deletes", "throttled")}
-        return {**kinds, "actions": dict(sorted(self._actions.items()))}
-
-    def reset(self) -> None:
-        """Forget the counts, not the buckets."""
-        self._requests.clear()
-        self._actions.clear()
 
     def _admit(self, visit: Visit) -> Answer:
         row = self._find(visit)
@@ -217,7 +199,7 @@ class ArmRoom:
 
     def _identify(self, visit: Visit) -> Principal:
         try:
-            principal = self._sign_in(
+            principal = entra.check_token(
                 self._world, visit.call.headers.get("authorization"), entra.ARM_AUDIENCES
             )
         except TokenFault as fault:
@@ -278,16 +260,13 @@ class ArmRoom:
         if inside is None:
             toll = self._throttle.take_tenant(principal.tenant_id, principal.object_id, row.method, now)
         else:
-            own = self._world.switches.get("post_actions_own_bucket", False)
+            own = is_on(self._world, "post_actions_own_bucket")
             toll = self._throttle.take(inside.id, principal.object_id, row.method, now, own=own)
         visit.headers |= toll.headers
         operation = operation_of(row.method)
         if toll.wait:
-            self._requests["throttled"] += 1
             where = inside.id if inside else principal.tenant_id
             raise arm_errors.throttled(operation, where, principal.object_id, toll.wait)
-        self._requests[operation] += 1
-        self._actions[row.action or row.path] += 1
 
     def _find_service(self, visit: Visit) -> None:
         name = visit.names.get("service")
@@ -296,7 +275,7 @@ class ArmRoom:
         key = "/" + "/".join(visit.call.segments[:8]).lower()
         service = self._world.services.get(key)
         if service is None:
-            if self._world.switches.get("service_not_found_by_arm", False):
+            if is_on(self._world, "service_not_found_by_arm"):
                 raise arm_errors.arm_resource_not_found(name, visit.names["group"])
             raise arm_errors.service_not_found(name)
         least = service.min_api_version

@@ -3,9 +3,8 @@
 Decides: which API a path means, whether the presented key opens it here and now, and what is counted about
 it. Never here: Resource Manager, state changes, or a key value in an answer, a count or a log.
 
-What a gateway knows is old: see `propagation`. Switch for what documents contradict: `open_accepts_any_key`
-(default on) lets any value, even a wrong one, through where no key is needed, so that a probe which trusts
-such an API is caught; off, a wrong value is refused there too, as azure-facts 6 reads the documented table.
+What a gateway knows is old: see `propagation`. What a wrong value does at an API that needs none is disputed:
+see the switch `open_accepts_any_key`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Any, Final, Literal
 from keyturn_emulator.apim import Api, ApimService, Gateway
 from keyturn_emulator.clock import iso
 from keyturn_emulator.propagation import Slot
+from keyturn_emulator.switches import is_on
 from keyturn_emulator.wire import Answer, Call
 from keyturn_emulator.world import World
 
@@ -120,7 +120,7 @@ class GatewayRoom:
         verdict = self._judge_value(service, gateway, api, value)
         if verdict.outcome == "ok" or not service.is_open(api):
             return verdict
-        if not self._world.switches.get("open_accepts_any_key", True):
+        if not is_on(self._world, "open_accepts_any_key"):
             return verdict
         return Verdict("ok", verdict.sid, verdict.slot)
 

@@ -1,0 +1,66 @@
+"""The behaviours of Azure that nobody here could verify, each behind a switch with a default.
+
+Decides: which switches there are, and what stands when nobody sets one. Never here: the behaviours
+themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from keyturn_emulator.world import World
+
+
+@dataclass(slots=True, frozen=True)
+class Switch:
+    """`on` and `off` say what the emulator does either way, and why the matter is open."""
+
+    default: bool
+    on: str
+    off: str
+
+
+SWITCHES: Final[Mapping[str, Switch]] = MappingProxyType(
+    {
+        "strict_if_match": Switch(
+            True,
+            "PATCH and DELETE without If-Match are refused, as the contract says (azure-facts 1.3)",
+            "they are accepted, as Terraform's source suggests of the live service (azure-facts 1.5)",
+        ),
+        "refuse_duplicate_keys": Switch(
+            False,
+            "a key value that another slot holds is refused, as hearsay has it (azure-facts 1.2)",
+            "slots may share a value: the contract names no such rule",
+        ),
+        "service_not_found_by_arm": Switch(
+            False,
+            "a missing service is ResourceNotFound in Resource Manager's words (azure-facts 1.6)",
+            "it is ServiceNotFound in API Management's words, as recorded (azure-recorded 8)",
+        ),
+        "post_actions_own_bucket": Switch(
+            False,
+            "POST actions have a bucket apart from PUT and PATCH, as recorded in 2023 (azure-recorded 9)",
+            "they share the documented write bucket, which is stricter (azure-facts 4)",
+        ),
+        "open_accepts_any_key": Switch(
+            True,
+            "where no key is needed, a wrong one is let through: probes must not trust such an API",
+            "a wrong key is refused there too, as the documented table reads (azure-facts 6)",
+        ),
+        "keyvault_empty_first_page": Switch(
+            False,
+            "Key Vault lists begin with an empty page and a nextLink, which does occur (azure-recorded 10)",
+            "pages are empty only when there is nothing to list",
+        ),
+    }
+)
+
+
+def is_on(world: World, name: str) -> bool:
+    """What holds in this world. Raises KeyError for a switch that does not exist."""
+    default = SWITCHES[name].default
+    return world.switches.get(name, default)
