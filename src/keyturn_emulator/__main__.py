@@ -1,7 +1,7 @@
 """`python -m keyturn_emulator`: start the emulated Azure and say where it is.
 
-It prints one JSON line on stdout when it is ready, and lines for people on stderr. It ends cleanly on SIGTERM and
-SIGINT, and when the process given by --parent-pid is gone.
+It prints one JSON line on stdout when it is ready, and lines for people on stderr. It ends cleanly on
+SIGTERM and SIGINT, and when the process given by --parent-pid is gone.
 
 Never here: anything that a request could reach.
 """
@@ -43,26 +43,18 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write("".join(f"keyturn-emulator: {problem}\n" for problem in problems))
         return 2
     with ExitStack() as stack:
-        directory = options.state_dir or Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-"))
-        )
+        directory = options.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_serve(azure, Authority(directory), options))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m keyturn_emulator", description="An Azure of its own on loopback."
-    )
+    parser = argparse.ArgumentParser(prog="python -m keyturn_emulator", description="An Azure of its own on loopback.")
     parser.add_argument("--port", type=int, default=0, help="proxy and control API; 0 takes any free port")
     parser.add_argument("--tls-port", type=int, default=0, help="direct TLS; 0 takes any free port")
     parser.add_argument("--seed-file", type=Path, help="a JSON description of the world")
-    parser.add_argument(
-        "--start", type=_moment, help="the first emulated moment, such as 2026-01-05T08:00:00Z"
-    )
-    parser.add_argument(
-        "--write-env", type=Path, metavar="FILE", help="write shell lines to source, mode 0600"
-    )
+    parser.add_argument("--start", type=_moment, help="the first emulated moment, such as 2026-01-05T08:00:00Z")
+    parser.add_argument("--write-env", type=Path, metavar="FILE", help="write shell lines to source, mode 0600")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="keep the CA here from start to start")
     parser.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process is gone")
     return parser.parse_args(arguments)
@@ -78,7 +70,7 @@ def _moment(text: str) -> datetime:
 def _read(path: Path) -> Mapping[str, Any]:
     description = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(description, dict):
-        raise ValueError(f"{path} must hold a JSON object")
+        raise SeedError([f"{path} must hold a JSON object"])
     return description
 
 
@@ -107,7 +99,7 @@ async def _serve(azure: Azure, authority: Authority, options: argparse.Namespace
     sys.stderr.write(_for_people(azure, exports))
     sys.stderr.flush()
     await _until_told_to_end(options.parent_pid)
-    await server.close()
+    server.close()
     return 0
 
 
@@ -158,9 +150,12 @@ def _shell_lines(ready: Mapping[str, Any], exports: Mapping[str, str]) -> str:
 def _for_people(azure: Azure, exports: Mapping[str, str]) -> str:
     world = azure.world
     held = sum(len(service.subscriptions) for service in world.services.values())
-    lines = [
+    summary = (
         f"An Azure of its own is running: emulated time {world.clock.now():%Y-%m-%d %H:%M} UTC, "
-        f"{len(world.services)} service(s), {held} apim subscriptions, {len(world.vaults)} vault(s).",
+        f"{len(world.services)} service(s), {held} apim subscriptions, {len(world.vaults)} vault(s)."
+    )
+    lines = [
+        summary,
         "Official clients reach it with nothing but:",
         *(f"  export {name}={shlex.quote(value)}" for name, value in exports.items()),
     ]

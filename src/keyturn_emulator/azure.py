@@ -1,7 +1,8 @@
-"""The running Azure: one World, the room that answers for each host name, and what tests script around them.
+"""The running Azure: one World, the room that answers for each host name, and what tests script around
+them.
 
-It decides which names exist and what a new world replaces. A request reaches a room through `ask` and no other way,
-so that everything asked is in the journal.
+It decides which names exist and what a new world replaces. A request reaches a room through `ask` and no
+other way, so that everything asked is in the journal.
 
 Never here: sockets, TLS, or what any room answers.
 """

@@ -1,6 +1,7 @@
 """The emulator's own certificate authority, and the one certificate its servers show for every name.
 
-Never here: sockets, or any trust beyond this process: the authority's key stays in the state directory, mode 0600.
+Never here: sockets, or any trust beyond this process: the authority's key stays in the state directory,
+mode 0600.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ NAMES = (
 )
 
 
+def is_covered(host: str) -> bool:
+    """Whether NAMES speaks for `host`; a wildcard stands for one label."""
+    return host in NAMES or f"*.{host.partition('.')[2]}" in NAMES
+
+
 class Authority:
     """A CA whose certificate stands in `directory`; one that already stands there is used again."""
 
@@ -43,6 +49,7 @@ class Authority:
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.num_tickets = 0  # nobody here resumes sessions, and each ticket costs a record
         self.certify(context, ())
         return context
 

@@ -1,7 +1,7 @@
 """The emulator's own time: it moves only on command.
 
-Two readings: `now`, the emulated UTC, which may be set forwards or backwards like any machine's clock, and `boot`,
-the emulated seconds that really passed, which never goes back.
+Two readings: `now`, the emulated UTC, which may be set forwards or backwards like any machine's clock, and
+`boot`, the emulated seconds that really passed, which never goes back.
 
 Never here: the machine's clock, except to say when the emulated day begins if nobody chose one.
 """
@@ -43,7 +43,7 @@ class EmulatedClock:
 
 
 def machine_now() -> datetime:
-    """The machine's UTC, in whole seconds: for a world whose maker chose no start, and for token lifetimes."""
+    """The machine's UTC, in whole seconds: for what clients time by the machine, such as tokens."""
     return datetime.now(UTC).replace(microsecond=0)
 
 

@@ -1,16 +1,18 @@
-"""The control API under `/_emulator/`: time, faults, the pause, the journal, the state, and a person in the portal.
+"""The control API under `/_emulator/`: time, faults, the pause, the journal, the state, and a person in the
+portal.
 
-It decides what a test or a demo may see and script. Each request carries the bearer secret printed at the start.
+It decides what a test or a demo may see and script. Each request carries the bearer secret printed at the
+start.
 
-Key values leave here through `keys` alone, which exists so that tests can look for leaks. Never here: anything that
-Azure would answer.
+Key values leave here through `keys` alone, which exists so that tests can look for leaks. Never here:
+anything that Azure would answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hmac import compare_digest
@@ -46,10 +48,10 @@ class _Waiter:
 
 @dataclass(slots=True, frozen=True)
 class ControlCall:
-    """A request and the future that is done when its connection closes."""
+    """A request and the event that is set when its connection closes."""
 
     call: Call
-    closed: Callable[[], Awaitable[None]]
+    closed: asyncio.Event
 
     def json(self, *fields: str) -> dict[str, Any]:
         """The body as an object that holds nothing but `fields`. Raises _Refused naming the stranger."""
@@ -108,8 +110,8 @@ class ControlRoom:
             ("POST", "portal"): self._portal,
         }
 
-    async def answer(self, call: Call, closed: Callable[[], Awaitable[None]]) -> Answer:
-        """`closed` waits until the client's connection is gone."""
+    async def answer(self, call: Call, closed: asyncio.Event) -> Answer:
+        """`closed` is set when the client's connection is gone."""
         given = call.headers.get("authorization", "").encode()
         if not compare_digest(given, self._secret):
             return json_answer(
@@ -139,7 +141,9 @@ class ControlRoom:
         }
 
     def _move_clock(self, request: ControlCall) -> dict[str, Any]:
-        """advance: time passes. to: time passes until then. jump: the clock is set wrong or right, no time passes."""
+        """advance: time passes. to: time passes until then. jump: the clock is set wrong or right, no time
+        passes.
+        """
         body = request.json("advance", "to", "jump")
         if len(body) != 1:
             raise _Refused(400, "give exactly one of advance, to and jump")
@@ -160,7 +164,7 @@ class ControlRoom:
             waiter = _Waiter(str(name), until, asyncio.get_running_loop().create_future())
             self._waiters.append(waiter)
             try:
-                await _first_of(waiter.due, request.closed(), seconds)
+                await _first_of(waiter.due, request.closed, seconds)
             finally:
                 self._waiters.remove(waiter)
         return self._get_clock(request)
@@ -280,7 +284,7 @@ class ControlRoom:
         return {slot: entity.key(slot) for slot in SLOTS}
 
     def _portal(self, request: ControlCall) -> dict[str, Any]:
-        """Write a slot as a person in the portal would: a chosen value, or a regenerate when there is none."""
+        """Write a slot as a person in the portal would: a chosen value, or a regenerate for none."""
         body = request.json("service", "sid", "slot", "value")
         service, sid = self._find(body.get("service"), body.get("sid"))
         if body.get("slot") not in SLOTS:
@@ -294,9 +298,7 @@ class ControlRoom:
     def _find(self, service: Any, sid: Any) -> tuple[ApimService, str]:
         """By name or ARM id, any case."""
         wanted = str(service or "").lower()
-        found = next(
-            (it for it in self._azure.world.services.values() if wanted in (it.name.lower(), it.key)), None
-        )
+        found = next((it for it in self._azure.world.services.values() if wanted in (it.name.lower(), it.key)), None)
         if found is None:
             raise _Refused(404, f"there is no service {service}")
         if found.find(str(sid)) is None:
@@ -304,11 +306,11 @@ class ControlRoom:
         return found, str(sid).lower()
 
 
-async def _first_of(due: asyncio.Future[None], closed: Awaitable[None], seconds: float) -> None:
+async def _first_of(due: asyncio.Future[None], closed: asyncio.Event, seconds: float) -> None:
     """Until the time has come, the connection closed, or `seconds` of machine time passed."""
-    watching = asyncio.ensure_future(closed)
+    watching: asyncio.Future[Any] = asyncio.ensure_future(closed.wait())
     try:
-        await asyncio.wait({due, watching}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([due, watching], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         watching.cancel()
         due.cancel()

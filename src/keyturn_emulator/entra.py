@@ -1,9 +1,10 @@
 """Entra ID: which application may have a token for which resource, and whether a presented token is good.
 
-It decides sign-in (azure-facts 2): the discovery documents, the client-credentials grant with a secret, the AADSTS
-errors, and the check of every bearer token that Resource Manager and Key Vault are shown.
+It decides sign-in (azure-facts 2): the discovery documents, the client-credentials grant with a secret, the
+AADSTS errors, and the check of every bearer token that Resource Manager and Key Vault are shown.
 
-Token lifetimes are judged by the machine's clock, not the emulated one, because clients cache by the machine's.
+Token lifetimes are judged by the machine's clock, not the emulated one, because clients cache by the
+machine's.
 
 Never here: what a principal may do (`rbac`), nor a secret or a token in a log or an error.
 """
@@ -60,8 +61,8 @@ class Principal:
 class TokenFault(Exception):  # noqa: N818 - a fault of the caller's token, answered and not handled
     """Why a bearer token is refused.
 
-    `code` is one of Missing, Malformed, BadSignature, Expired, WrongAudience, WrongIssuer. `audience` and `tenant`
-    are what the token said, where the refusal has to repeat it; `expired_at` is epoch seconds.
+    `code` is one of Missing, Malformed, BadSignature, Expired, WrongAudience, WrongIssuer. `audience` and
+    `tenant` are what the token said, where the refusal has to repeat it; `expired_at` is epoch seconds.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class TokenFault(Exception):  # noqa: N818 - a fault of the caller's token, answ
         self.expired_at = expired_at
 
 
-# --- the signing key ------------------------------------------------------------------------------------------------
+# --- the signing key ------------------------------------------------------------------------------
 
 
 @cache
@@ -105,11 +106,13 @@ def _base64url(number: int) -> str:
     return base64.urlsafe_b64encode(number.to_bytes(size, "big")).rstrip(b"=").decode()
 
 
-# --- tokens ---------------------------------------------------------------------------------------------------------
+# --- tokens ---------------------------------------------------------------------------------------
 
 
 def issue_token(world: World, client_id: str, audience: str, *, lifetime: int | None = None) -> str:
-    """A signed access token in v1 form (azure-facts 2.4). `lifetime` is in machine seconds. Raises KeyError."""
+    """A signed access token in v1 form (azure-facts 2.4). `lifetime` is in machine seconds. Raises
+    KeyError.
+    """
     app = world.applications[client_id.lower()]
     now = int(time.time())
     claims = {
@@ -144,9 +147,7 @@ def check_token(world: World, authorization: str | None, audiences: frozenset[st
     if now < claims["nbf"] - SKEW:
         raise TokenFault("Malformed", "the access token is not valid yet")
     if claims["aud"] not in audiences:
-        raise TokenFault(
-            "WrongAudience", "the access token is for another resource", audience=str(claims["aud"])
-        )
+        raise TokenFault("WrongAudience", "the access token is for another resource", audience=str(claims["aud"]))
     if tenant.lower() not in {known.lower() for known in world.tenants}:
         raise TokenFault("WrongIssuer", "the access token comes from another tenant", tenant=tenant)
     return Principal(object_id=claims["oid"], client_id=claims["appid"], tenant_id=tenant)
@@ -189,7 +190,7 @@ def _verified_claims(token: str) -> dict[str, Any]:
     return claims
 
 
-# --- refusals of the token endpoint (azure-facts 2.5) ---------------------------------------------------------------
+# --- refusals of the token endpoint (azure-facts 2.5) ---------------------------------------------
 
 
 @dataclass(slots=True, frozen=True)
@@ -205,29 +206,34 @@ REFUSALS = {
         401,
         "invalid_client",
         7000215,
-        "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
+        "Invalid client secret provided. Ensure the secret being sent in the request is the client "
+        "secret value, "
         "not the client secret ID, for a secret added to app '{app}'.",
     ),
     "expired-secret": _Refusal(
         401,
         "invalid_client",
         7000222,
-        "The provided client secret keys for app '{app}' are expired. Visit the Azure portal to create new keys for "
+        "The provided client secret keys for app '{app}' are expired. Visit the Azure portal to "
+        "create new keys for "
         "your app, or consider using certificate credentials for added security.",
     ),
     "unknown-app": _Refusal(
         400,
         "unauthorized_client",
         700016,
-        "Application with identifier '{app}' was not found in the directory '{tenant}'. This can happen if the "
-        "application has not been installed by the administrator of the tenant or consented to by any user in the "
+        "Application with identifier '{app}' was not found in the directory '{tenant}'. This can "
+        "happen if the "
+        "application has not been installed by the administrator of the tenant or consented to by "
+        "any user in the "
         "tenant. You may have sent your authentication request to the wrong tenant.",
     ),
     "unknown-tenant": _Refusal(
         400,
         "invalid_request",
         90002,
-        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the "
+        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are "
+        "signing into the "
         "correct cloud. Check with your subscription administrator, this may happen if there are no active "
         "subscriptions for the tenant.",
     ),
@@ -235,15 +241,18 @@ REFUSALS = {
         400,
         "invalid_resource",
         500011,
-        "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if the "
-        "application has not been installed by the administrator of the tenant or consented to by any user in the "
+        "The resource principal named {resource} was not found in the tenant named {tenant}. This "
+        "can happen if the "
+        "application has not been installed by the administrator of the tenant or consented to by "
+        "any user in the "
         "tenant. You might have sent your authentication request to the wrong tenant.",
     ),
     "bad-scope": _Refusal(
         400,
         "invalid_scope",
         1002012,
-        "The provided value for scope {scope} is not valid. Client credential flows must have a scope value with "
+        "The provided value for scope {scope} is not valid. Client credential flows must have a "
+        "scope value with "
         "/.default suffixed to the resource identifier (application ID URI).",
     ),
     "missing-field": _Refusal(
@@ -262,7 +271,8 @@ REFUSALS = {
         400,
         "invalid_request",
         7000218,
-        "The request body must contain the following parameter: 'client_secret'. The emulator checks client secrets "
+        "The request body must contain the following parameter: 'client_secret'. The emulator "
+        "checks client secrets "
         "only, no client assertions.",
     ),
     "unknown-field": _Refusal(
@@ -297,7 +307,7 @@ def _refuse(reason: str, **words: str) -> Answer:
 _HEADERS = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 
-# --- the room -------------------------------------------------------------------------------------------------------
+# --- the room -------------------------------------------------------------------------------------
 
 
 class EntraRoom:

@@ -1,6 +1,7 @@
 """Scripted misfortune: what goes wrong with which request, and when a late effect lands.
 
-It decides, per request, whether a fault strikes, and keeps the effects that come later. The server carries faults out.
+It decides, per request, whether a fault strikes, and keeps the effects that come later. The server carries
+faults out.
 
 Never here: sockets, or what a room would have answered.
 """
@@ -21,8 +22,8 @@ KINDS: Mapping[str, str] = {
     "status": "the room is not asked; `status` is answered",
     "delay": "the answer comes `seconds` of machine time later; the effect before or after that, see `when`",
     "lost-answer": "the room runs; then the connection is cut, or `status` answered",
-    "late-effect": "the connection is cut, or `status` answered, at once; the room runs `after` emulated seconds or "
-    "when the effect is released",
+    "late-effect": "the connection is cut, or `status` answered, at once; the room runs `after` "
+    "emulated seconds later, or when the effect is released",
     "drop": "no effect; the connection is cut",
 }
 FIELDS = frozenset(
@@ -38,7 +39,9 @@ class FaultError(ValueError):
 
 @dataclass(slots=True, frozen=True)
 class Match:
-    """Which requests: every field that is set must fit. Paths are compared decoded, hosts and methods without case."""
+    """Which requests: every field that is set must fit. Paths are compared decoded, hosts and methods
+    without case.
+    """
 
     host: str | None = None
     method: str | None = None

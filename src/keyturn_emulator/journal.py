@@ -26,7 +26,9 @@ _OPERATIONS = {
 
 
 class Journal:
-    """An entry is (seq, emulated time, room, method, host, raw path, status, agent, api-version, fault kind)."""
+    """An entry is (seq, emulated time, room, method, host, raw path, status, agent, api-version, fault
+    kind).
+    """
 
     def __init__(self) -> None:
         self.sequence = 0
@@ -40,13 +42,9 @@ class Journal:
         self.sequence += 1
         self.totals[room] += 1
         agent = call.headers.get("user-agent", "")
-        if room == "gateway":
-            self._gateway.append((self.sequence, now, room, call.method, call.host, call.raw_path, status, agent,
-                                  None, fault))  # fmt: skip
-            return
-        version = call.param("api-version")
-        self._entries.append((self.sequence, now, room, call.method, call.host, call.raw_path, status, agent, version,
-                              fault))  # fmt: skip
+        version = None if room == "gateway" else call.param("api-version")
+        kept = self._gateway if room == "gateway" else self._entries
+        kept.append((self.sequence, now, room, call.method, call.host, call.raw_path, status, agent, version, fault))
         if room == "arm":
             self.arm["throttled" if status == 429 else _arm_class(call.method)] += 1
 

@@ -1,7 +1,8 @@
 """Key Vault secrets: the data plane of every vault, on `{vault}.vault.azure.net`.
 
-It decides what a vault answers (azure-recorded 10, azure-facts 7): the challenge before anything else, api-versions,
-RBAC data actions, versions that never change their value, soft delete, paging and the vault's own rate limits.
+It decides what a vault answers (azure-recorded 10, azure-facts 7): the challenge before anything else,
+api-versions, RBAC data actions, versions that never change their value, soft delete, paging and the vault's
+own rate limits.
 
 Never here: a secret's value in an error, a log or a snapshot; the machine's time.
 """
@@ -52,7 +53,7 @@ RECOVER = DATA_ACTION + "recover/action"
 PURGE = DATA_ACTION + "purge/action"
 
 
-# --- state ----------------------------------------------------------------------------------------------------------
+# --- state ----------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -90,7 +91,9 @@ class DeletedSecret:
 
 @dataclass(slots=True)
 class Window:
-    """The transactions of the last ten emulated seconds, as (second, count) runs; refused ones do not count."""
+    """The transactions of the last ten emulated seconds, as (second, count) runs; refused ones do not
+    count.
+    """
 
     limit: int
     runs: deque[list[Any]] = field(default_factory=deque)
@@ -130,7 +133,7 @@ class Vault:
         return f"{self.name.lower()}{HOST_SUFFIX}"
 
 
-# --- refusals -------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 class _Refused(Exception):  # noqa: N818 - an answer on its way out
@@ -147,7 +150,8 @@ def _not_found(name: str) -> _Refused:
     return _Refused(
         404,
         "SecretNotFound",
-        f"A secret with (name/id) {name} was not found in this key vault. If you recently deleted this secret you may "
+        f"A secret with (name/id) {name} was not found in this key vault. If you recently deleted "
+        f"this secret you may "
         "be able to recover it using the correct recovery command. For help resolving this issue, please see "
         "https://go.microsoft.com/fwlink/?linkid=2125182",
     )
@@ -161,7 +165,7 @@ def _bad(message: str) -> _Refused:
     return _Refused(400, "BadParameter", message)
 
 
-# --- the room -------------------------------------------------------------------------------------------------------
+# --- the room -------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, frozen=True)
@@ -189,13 +193,7 @@ class KeyVaultRoom:
         vault = self._world.vaults[call.host.removesuffix(HOST_SUFFIX)]
         headers = _headers(call, vault)
         try:
-            principal = entra.check_token(
-                self._world, call.headers.get("authorization"), entra.VAULT_AUDIENCES
-            )
-            if principal.tenant_id.lower() != vault.tenant_id.lower():
-                raise TokenFault(
-                    "WrongIssuer", "the vault belongs to another tenant", tenant=principal.tenant_id
-                )
+            principal = _sign_in(self._world, call, vault)
         except TokenFault as fault:
             # Before the body is even looked at: the client's first call comes without one (azure-facts 0.3).
             return _challenge(vault, fault, headers)
@@ -235,9 +233,7 @@ class KeyVaultRoom:
                 return self._purge(turn, name)
             case ("POST", ("secrets", _, "backup") | ("secrets", "restore")):
                 raise _Refused(501, "NotEmulated", "The emulator has no backup and restore of secrets.")
-        raise _Refused(
-            404, "NotEmulated", f"The emulator's Key Vault knows no {turn.call.method} {turn.call.path}."
-        )
+        raise _Refused(404, "NotEmulated", f"The emulator's Key Vault knows no {turn.call.method} {turn.call.path}.")
 
     # secrets
 
@@ -293,8 +289,7 @@ class KeyVaultRoom:
         self._admit(turn, READ_METADATA, name)
         secret, _ = _find(turn, name, None)
         newest_first = [
-            (version.id, _bundle(turn, secret, version, with_value=False))
-            for version in reversed(secret.versions)
+            (version.id, _bundle(turn, secret, version, with_value=False)) for version in reversed(secret.versions)
         ]
         return 200, self._page(turn, f"/secrets/{quote(name)}/versions", newest_first)
 
@@ -387,7 +382,7 @@ class KeyVaultRoom:
         }
 
 
-# --- pieces ---------------------------------------------------------------------------------------------------------
+# --- pieces ---------------------------------------------------------------------------------------
 
 
 def _headers(call: Call, vault: Vault) -> dict[str, str]:
@@ -425,6 +420,13 @@ def _challenge(vault: Vault, fault: TokenFault, headers: dict[str, str]) -> Answ
     return json_answer(401, body, {**headers, "WWW-Authenticate": where})
 
 
+def _sign_in(world: World, call: Call, vault: Vault) -> Principal:
+    principal = entra.check_token(world, call.headers.get("authorization"), entra.VAULT_AUDIENCES)
+    if principal.tenant_id.lower() != vault.tenant_id.lower():
+        raise TokenFault("WrongIssuer", "the vault is in another tenant", tenant=principal.tenant_id)
+    return principal
+
+
 def _api_version(call: Call) -> str:
     version = call.param("api-version")
     if not version:
@@ -445,7 +447,8 @@ def _forbidden_text(turn: _Turn, action: str, scope: str) -> str:
         f"Caller: appid={turn.principal.client_id};oid={turn.principal.object_id};"
         f"iss=https://sts.windows.net/{turn.principal.tenant_id}/\r\n"
         f"Action: '{action}'\r\nResource: '{scope.lower()}'\r\nAssignment: (not found)\r\n"
-        f"DenyAssignmentId: null\r\nDecisionReason: null \r\nVault: {turn.vault.name};location={turn.vault.location}\r\n"
+        f"DenyAssignmentId: null\r\nDecisionReason: null \r\nVault: "
+        f"{turn.vault.name};location={turn.vault.location}\r\n"
     )
 
 

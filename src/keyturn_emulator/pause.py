@@ -37,7 +37,9 @@ class PauseGate:
     _held: list[_Held] = field(default_factory=list)
 
     def arm(self, raw: Any) -> None:
-        """`{"after_requests": n >= 1, "apply": bool, "match": {...}}`. Raises FaultError naming the wrong field."""
+        """`{"after_requests": n >= 1, "apply": bool, "match": {...}}`. Raises FaultError naming the wrong
+        field.
+        """
         if not isinstance(raw, dict):
             raise FaultError("a pause is an object with after_requests")
         for name in raw:

@@ -1,7 +1,7 @@
 """From a plain description to a World.
 
-It decides what a description may say and what follows where it says nothing: ids that nobody chose are drawn from
-the world's seeded random, so the same description always makes the same world.
+It decides what a description may say and what follows where it says nothing: ids that nobody chose are
+drawn from the world's seeded random, so the same description always makes the same world.
 
 Strict: an unknown field, a wrong type or a name that leads nowhere is refused with its place, all at once.
 
@@ -45,7 +45,9 @@ class SeedError(ValueError):
 
 
 class _Reader:
-    """One object of the description. What is not taken from it by `close` is unknown, and that is a problem."""
+    """One object of the description. What is not taken from it by `close` is unknown, and that is a
+    problem.
+    """
 
     def __init__(self, raw: Any, where: str, problems: list[str]) -> None:
         self._where = where
@@ -83,9 +85,7 @@ class _Reader:
 
     def each(self, name: str) -> list[_Reader]:
         rows = self.take(name, list, [])
-        return [
-            _Reader(row, f"{self._at(name)}[{number}]", self._problems) for number, row in enumerate(rows)
-        ]
+        return [_Reader(row, f"{self._at(name)}[{number}]", self._problems) for number, row in enumerate(rows)]
 
     def names(self, name: str) -> list[str]:
         rows = self.take(name, list, [])
@@ -346,18 +346,20 @@ def _scope(part: _Reader, service: ApimService) -> str:
     return scope or "/"
 
 
-# --- the world that stands when nobody describes one ----------------------------------------------------------------
+# --- the world that stands when nobody describes one ----------------------------------------------
 
 TENANT: Final = "7d1f5b0e-2f0a-4c64-9a4e-6f6c1f8f3a10"
 CLIENT: Final = "1c5a4a52-7d3d-4f3e-8c06-2f7a1b6d9e21"
-CLIENT_SECRET: Final = "emulated-secret-of-the-rotator"
+CLIENT_SECRET: Final = "emulated-secret-of-the-rotator"  # noqa: S105 - it opens nothing real
 READER: Final = "5e0b7a43-90f1-4a57-b8ce-cf1d6f0e7b32"
-READER_SECRET: Final = "emulated-secret-of-the-callers"
+READER_SECRET: Final = "emulated-secret-of-the-callers"  # noqa: S105 - the same
 AZURE_SUBSCRIPTION: Final = "3a6f1d2c-5b7e-4f80-9c1d-8e2a4b6c0d43"
 
 
 def default_description() -> dict[str, Any]:
-    """One service with three products and six apim subscriptions, one vault, a rotator and a reader of secrets."""
+    """One service with three products and six apim subscriptions, one vault, a rotator and a reader of
+    secrets.
+    """
     group = f"/subscriptions/{AZURE_SUBSCRIPTION}/resourceGroups/{DEFAULT_GROUP}"
     return {
         "seed": 1,
@@ -390,7 +392,7 @@ def default_description() -> dict[str, Any]:
                         "apis": [],
                     },
                 ],
-                "users": [{"id": "contoso", "first_name": "Con", "last_name": "Toso", "email": "con@example.org"}],
+                "users": [{"id": "contoso", "first_name": "Con", "last_name": "Toso"}],
                 "subscriptions": [
                     {"sid": "contoso", "display_name": "Contoso", "product": "gold", "owner": "contoso"},
                     {"sid": "fabrikam", "display_name": "Fabrikam", "product": "gold"},

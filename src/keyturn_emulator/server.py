@@ -1,69 +1,34 @@
 """The network of the emulator: two loopback ports in one process.
 
-The front port speaks plain HTTP for the control API and CONNECT for the Azure names that exist; a tunnel becomes TLS
-in place, so no byte is copied twice. The direct port speaks TLS from the start and answers by Host header.
+The front port speaks plain HTTP for the control API and CONNECT for the Azure names that exist; a tunnel
+becomes TLS in place, so no byte is copied twice. The direct port speaks TLS from the start and answers by
+Host header.
 
-It decides which bytes become which `Call` and carries out what `faults` and `pause` decided. Never here: what any
-Azure service would answer, nor a body or an Authorization header in any output.
+It decides which bytes become which `Call` and carries out what `faults` and `pause` decided. Never here:
+what any Azure service would answer, nor a body or an Authorization header in any output.
 """
 
 from __future__ import annotations
 
 import asyncio
-import select
 import ssl
 import sys
 import traceback
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any, cast
-from urllib.parse import parse_qsl
-
-import uvicorn
-from uvicorn.server import ServerState
+from typing import cast
 
 from keyturn_emulator.azure import Azure
-from keyturn_emulator.certificates import Authority
+from keyturn_emulator.certificates import Authority, is_covered
 from keyturn_emulator.control import PREFIX, ControlRoom
 from keyturn_emulator.faults import Fault, fault_answer
+from keyturn_emulator.http11 import Connection, HttpProtocol, Reply
 from keyturn_emulator.wire import Answer, Call, json_answer
 
 LOOPBACK = "127.0.0.1"
-KEEP_ALIVE = 600  # seconds: a client that waits between two calls must not lose its connection
 LONGEST_HEAD = 16 * 1024  # bytes of a CONNECT request
 _CONNECT = b"CONNECT "
 _METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"})
-
-
-@dataclass(slots=True)
-class Connection:
-    """What the application has to know of the connection under a request."""
-
-    tunnel: str | None = None  # the name that a CONNECT asked for
-    encrypted: bool = False
-    transport: asyncio.Transport | None = None
-
-    def cut(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
-
-    def is_open(self) -> bool:
-        """Whether the peer is still there, even if the loop has not read the end of the stream yet."""
-        if self.transport is None or self.transport.is_closing():
-            return False
-        sock = self.transport.get_extra_info("socket")
-        return sock is None or not _hung_up(sock.fileno())
-
-
-def _hung_up(descriptor: int) -> bool:
-    if descriptor < 0:
-        return True
-    if not hasattr(select, "poll"):
-        return False
-    poll = select.poll()
-    poll.register(descriptor, getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR)
-    return bool(poll.poll(0))
 
 
 class Server:
@@ -74,27 +39,9 @@ class Server:
         self._authority = authority
         self._context = authority.server_context()
         self._control = ControlRoom(azure, secret)
-        self._state = ServerState()
-        self._transports: set[asyncio.BaseTransport] = set()
         self._servers: list[asyncio.Server] = []
         self._certified: frozenset[str] = frozenset()
-        self._date: tuple[datetime, bytes] | None = None
-        # The paths of `Config` that import by name are not wanted: this application is the only one.
-        self._config = uvicorn.Config(
-            self._application,
-            interface="asgi3",
-            http="auto",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=KEEP_ALIVE,
-        )
-        self._config.load()
-        self._protocol_class: Any = self._config.http_protocol_class
+        self._date: tuple[datetime, str] | None = None
 
     async def start(self, port: int = 0, tls_port: int = 0) -> tuple[int, int]:
         """Listen on both loopback ports, 0 for any free one; the ports taken. Raises OSError."""
@@ -102,26 +49,18 @@ class Server:
         self._certify()
         self.azure.on_time.append(self._certify)
         front = await loop.create_server(lambda: FrontDoor(self), LOOPBACK, port, backlog=1024)
-        direct = await loop.create_server(
-            lambda: DirectDoor(self), LOOPBACK, tls_port, ssl=self._context, backlog=1024
-        )
+        direct = await loop.create_server(lambda: DirectDoor(self), LOOPBACK, tls_port, ssl=self._context, backlog=1024)
         self._servers = [front, direct]
         return front.sockets[0].getsockname()[1], direct.sockets[0].getsockname()[1]
 
-    async def close(self) -> None:
+    def close(self) -> None:
+        """Listen no more. Connections end with the event loop."""
         for server in self._servers:
             server.close()
-        for transport in tuple(self._transports):
-            transport.close()
-        for protocol in tuple(self._state.connections):
-            protocol.transport.abort()
-        for task in tuple(self._state.tasks):
-            task.cancel()
-        await asyncio.gather(*self._state.tasks, return_exceptions=True)
 
     def _certify(self) -> None:
         """A described world may have gateway names of its own, which the certificate has to cover."""
-        own = frozenset(host for host in self.azure.hosts() if not host.endswith(_COVERED))
+        own = frozenset(host for host in self.azure.hosts() if not is_covered(host))
         if own != self._certified:
             self._authority.certify(self._context, sorted(own))
             self._certified = own
@@ -132,41 +71,25 @@ class Server:
     def context(self) -> ssl.SSLContext:
         return self._context
 
-    def remember(self, transport: asyncio.BaseTransport) -> None:
-        self._transports.add(transport)
-
-    def forget(self, transport: asyncio.BaseTransport) -> None:
-        self._transports.discard(transport)
-
     def attach(self, transport: asyncio.Transport, connection: Connection, first: bytes) -> None:
         """Give `transport` to an HTTP protocol of its own, which finds `first` already received."""
-        protocol = self._protocol_class(
-            config=self._config, server_state=self._state, app_state={"connection": connection}
-        )
-        connection.transport = transport
+        protocol = HttpProtocol(self.respond, connection, self.emulated_date)
         transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        if first:
-            protocol.data_received(first)
+        protocol.attach(transport, first)
 
-    # the application
+    # answering
 
-    async def _application(self, scope: Any, receive: Any, send: Any) -> None:
-        connection: Connection = scope["state"]["connection"]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        body = await _read_body(receive) if _has_body(headers) else b""
-        call = _read_call(scope, headers, body)
+    def respond(self, call: Call, connection: Connection) -> Reply:
+        """The way of every request. Only what has to wait for something leaves the fast path."""
         if call.raw_path.startswith(PREFIX) and connection.tunnel is None:
-            answer: Answer | None = await self._ask_control(call, receive)
-        elif (refusal := self._misdirected(connection, call)) is not None:
-            answer = refusal
-        else:
-            answer = await self._ask_azure(call, connection)
-        if answer is None:
-            connection.cut()
-            await _until_gone(receive)
-        else:
-            await self._send(answer, send)
+            return self._ask_control(call, connection)
+        refusal = self._misdirected(connection, call)
+        if refusal is not None:
+            return refusal
+        azure = self.azure
+        if azure.pause.armed and azure.pause.stops(call):
+            return self._hold(call, connection, azure.ask(call) if azure.pause.applies_first() else None)
+        return self._ask_azure(call)
 
     def _misdirected(self, connection: Connection, call: Call) -> Answer | None:
         """Requests that reached a door which does not lead where they want to go."""
@@ -183,27 +106,28 @@ class Server:
             return json_answer(405, {"error": f"the emulator knows no method {call.method}"})
         return None
 
-    async def _ask_control(self, call: Call, receive: Any) -> Answer:
+    async def _ask_control(self, call: Call, connection: Connection) -> Answer:
         try:
-            return await self._control.answer(call, lambda: _until_gone(receive))
+            return await self._control.answer(call, connection.gone)
         except Exception as error:  # noqa: BLE001 - answered as a defect, never swallowed
             where = "".join(traceback.format_tb(error.__traceback__))
             sys.stderr.write(f"emulator defect: {type(error).__name__} in the control API\n{where}")
-            return json_answer(
-                500, {"error": f"a defect of the emulator's control API: {type(error).__name__}"}
-            )
+            message = f"a defect of the emulator's control API: {type(error).__name__}"
+            return json_answer(500, {"error": message})
 
-    async def _ask_azure(self, call: Call, connection: Connection) -> Answer | None:
-        """The answer, or None when the connection is to be cut."""
+    async def _hold(self, call: Call, connection: Connection, early: Answer | None) -> Answer | None:
+        """Wait for the resume; a client that is gone by then has no effect any more."""
+        if not await self.azure.pause.hold(connection.is_open):
+            return None
+        if early is not None:
+            return early
+        reply = self._ask_azure(call)
+        return reply if isinstance(reply, Answer) else await reply
+
+    def _ask_azure(self, call: Call) -> Reply:
         azure = self.azure
-        if azure.pause.armed and azure.pause.stops(call):
-            early = azure.ask(call) if azure.pause.applies_first() else None
-            if not await azure.pause.hold(connection.is_open):
-                return None
-            if early is not None:
-                return early
         if azure.faults.faults and (fault := azure.faults.strike(call)) is not None:
-            return await self._suffer(fault, call)
+            return self._suffer(fault, call)
         return azure.ask(call)
 
     async def _suffer(self, fault: Fault, call: Call) -> Answer | None:
@@ -225,34 +149,14 @@ class Server:
         azure.note_unasked(call, fault.kind)
         return None if fault.kind == "drop" else scripted
 
-    async def _send(self, answer: Answer, send: Any) -> None:
-        headers = [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()
-        ]
-        if answer.status != 204:  # a regenerate's 204 has no Content-Length at all (azure-recorded 3)
-            headers.append((b"Content-Length", b"%d" % len(answer.body)))
-        if "Date" not in answer.headers:
-            headers.append((b"Date", self._emulated_date()))
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
-
-    def _emulated_date(self) -> bytes:
+    def emulated_date(self) -> str:
         now = self.azure.world.clock.now()
         if self._date is None or self._date[0] != now:
-            self._date = (now, format_datetime(now.astimezone(UTC), usegmt=True).encode())
+            self._date = (now, format_datetime(now.astimezone(UTC), usegmt=True))
         return self._date[1]
 
 
-_COVERED = (
-    "login.microsoftonline.com",
-    "login.windows.net",
-    "management.azure.com",
-    ".vault.azure.net",
-    ".azure-api.net",
-)
-
-
-# --- doors ----------------------------------------------------------------------------------------------------------
+# --- doors ----------------------------------------------------------------------------------------
 
 
 class FrontDoor(asyncio.Protocol):
@@ -266,15 +170,10 @@ class FrontDoor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._server.remember(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature of asyncio
-        self._server.forget(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._head += data
         if not self._head.startswith(_CONNECT[: len(self._head)]):
-            self._server.forget(self._transport)
             self._server.attach(self._transport, Connection(), self._head)
         elif b"\r\n\r\n" in self._head:
             self._connect()
@@ -307,8 +206,6 @@ class FrontDoor(asyncio.Protocol):
             # A client that does not trust the emulator's CA ends the handshake: that is its answer.
             self._transport.abort()
             return
-        finally:
-            self._server.forget(self._transport)
         if encrypted is None or waiting.lost:
             return
         self._server.attach(encrypted, Connection(tunnel=host, encrypted=True), waiting.received)
@@ -344,36 +241,3 @@ class DirectDoor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._server.attach(cast("asyncio.Transport", transport), Connection(encrypted=True), b"")
-
-
-# --- ASGI -----------------------------------------------------------------------------------------------------------
-
-
-def _has_body(headers: dict[str, str]) -> bool:
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-
-
-async def _read_body(receive: Any) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def _read_call(scope: Any, headers: dict[str, str], body: bytes) -> Call:
-    query = scope["query_string"]
-    return Call(
-        method=scope["method"],
-        host=headers.get("host", "").partition(":")[0].lower(),
-        raw_path=scope["raw_path"].decode("latin-1"),
-        query=tuple(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else (),
-        headers=headers,
-        body=body,
-    )
-
-
-async def _until_gone(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

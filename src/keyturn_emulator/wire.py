@@ -1,7 +1,8 @@
 """What travels between the network and the rooms of the emulator.
 
-A room answers a `Call` with an `Answer`, synchronously, over the state of one `World`. The event loop has one
-thread, so whatever a room does is atomic; delays, lost answers and late effects are put around rooms by `server`.
+A room answers a `Call` with an `Answer`, synchronously, over the state of one `World`. The event loop has
+one thread, so whatever a room does is atomic; delays, lost answers and late effects are put around rooms by
+`server`.
 
 Never here: sockets, state, or knowledge of any one Azure service.
 """
@@ -17,7 +18,9 @@ from urllib.parse import parse_qsl, unquote
 
 @dataclass(slots=True, frozen=True)
 class Call:
-    """One request. `path` is decoded, `raw_path` as sent; header names are lower case; query keys keep their case."""
+    """One request. `path` is decoded, `raw_path` as sent; header names are lower case; query keys keep
+    their case.
+    """
 
     method: str
     host: str  # lower case, without port

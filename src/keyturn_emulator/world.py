@@ -49,7 +49,7 @@ class AzureSubscription:
 
 @dataclass
 class World:
-    """The whole state. `random` is the one source of ids and key values, so a seed replays a world exactly."""
+    """The whole state. `random` is the one source of ids and keys, so a seed replays a world exactly."""
 
     clock: EmulatedClock
     random: random.Random
