@@ -32,7 +32,7 @@ LONGEST_WAIT = 60.0  # machine seconds of a long poll
 DEFAULT_WAIT = 25.0
 
 
-class _Refused(Exception):  # noqa: N818 - an answer on its way out
+class _Refused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status

@@ -58,7 +58,7 @@ class Principal:
     tenant_id: str
 
 
-class TokenFault(Exception):  # noqa: N818 - a fault of the caller's token, answered and not handled
+class TokenFault(Exception):
     """Why a bearer token is refused.
 
     `code` is one of Missing, Malformed, BadSignature, Expired, WrongAudience, WrongIssuer. `audience` and

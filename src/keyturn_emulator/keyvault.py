@@ -136,7 +136,7 @@ class Vault:
 # --- refusals -------------------------------------------------------------------------------------
 
 
-class _Refused(Exception):  # noqa: N818 - an answer on its way out
+class _Refused(Exception):
     def __init__(self, status: int, code: str, message: str, inner: str | None = None) -> None:
         super().__init__(code)
         self.status = status
