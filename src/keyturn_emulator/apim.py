@@ -220,9 +220,7 @@ class ApimService:
         """Whether the API answers without any key: it requires none, or an open product holds it."""
         if not api.subscription_required:
             return True
-        return any(
-            not item.subscription_required and api.id.lower() in item.apis for item in self.products.values()
-        )
+        return any(not item.subscription_required and api.id.lower() in item.apis for item in self.products.values())
 
     def lived(self, value: str) -> tuple[str, Slot, bool] | None:
         """The sid and slot that a value lives or lived in, and whether it lives there now.
@@ -343,9 +341,7 @@ class ApimService:
         self._row += 1
         return self._row
 
-    def _gateway(
-        self, region: str, host: str | None = None, delay_new: float = 0.0, delay_old: float = 0.0
-    ) -> Gateway:
+    def _gateway(self, region: str, host: str | None = None, delay_new: float = 0.0, delay_old: float = 0.0) -> Gateway:
         name = region.replace(" ", "").lower()
         own = f"{self.name.lower()}-{name}-01.regional.azure-api.net"
         return Gateway(name, (host or own).lower(), GatewayView(delay_new, delay_old))

@@ -113,9 +113,7 @@ def read_update(service: ApimService, body: bytes) -> dict[str, Any]:
 def duplicates(service: ApimService, sid: str, values: Mapping[str, Any]) -> ArmError | None:
     """A refusal of values that another slot holds: hearsay, so behind a switch."""
     taken = {
-        entity.key(slot): (entity.sid.lower(), slot)
-        for entity in service.subscriptions.values()
-        for slot in SLOTS
+        entity.key(slot): (entity.sid.lower(), slot) for entity in service.subscriptions.values() for slot in SLOTS
     }
     wrong = [
         (f"{slot}Key", "The key is in use already")

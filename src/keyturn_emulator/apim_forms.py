@@ -164,9 +164,7 @@ def service_form(service: ApimService, version: str) -> dict[str, Any]:
     }
 
 
-def _entity(
-    service: ApimService, kind: str, name: str, properties: dict[str, Any], under: str = ""
-) -> dict[str, Any]:
+def _entity(service: ApimService, kind: str, name: str, properties: dict[str, Any], under: str = "") -> dict[str, Any]:
     above = under.split("/")[1] + "/" if under else ""
     return {
         "id": f"{service.id}{under}/{kind}/{name}",

@@ -21,9 +21,7 @@ from keyturn_emulator.switches import is_on
 from keyturn_emulator.wire import Answer, indented_json_answer, json_answer
 
 PAGE: Final = 100  # azure-facts 1.4
-_SERVICE: Final = (
-    "subscriptions/{azure}/resourceGroups/{group}/providers/Microsoft.ApiManagement/service/{service}"
-)
+_SERVICE: Final = "subscriptions/{azure}/resourceGroups/{group}/providers/Microsoft.ApiManagement/service/{service}"
 _ACTION: Final = "Microsoft.ApiManagement/service"
 _SID: Final = re.compile(r"[^*#&+:<>?]{1,256}")
 _LISTING: Final = frozenset({"$filter", "$top", "$skip"})
@@ -111,9 +109,7 @@ def list_subscriptions(visit: Visit) -> Answer:
 
 def list_product_subscriptions(visit: Visit) -> Answer:
     product = _known(visit.service.products, visit.names["product"], "Product")
-    found = [
-        entity for entity in visit.service.subscriptions.values() if entity.scope == f"/products/{product.id}"
-    ]
+    found = [entity for entity in visit.service.subscriptions.values() if entity.scope == f"/products/{product.id}"]
     return _subscriptions(visit, f"/products/{product.id}", found)
 
 
@@ -153,9 +149,7 @@ def list_apis(visit: Visit) -> Answer:
 
 
 def get_api(visit: Visit) -> Answer:
-    return indented_json_answer(
-        200, forms.api(visit.service, _known(visit.service.apis, visit.names["api"], "API"))
-    )
+    return indented_json_answer(200, forms.api(visit.service, _known(visit.service.apis, visit.names["api"], "API")))
 
 
 def list_users(visit: Visit) -> Answer:
@@ -294,11 +288,7 @@ def _subscriptions(visit: Visit, under: str, found: Iterable[ApimSubscription]) 
     chosen = _filter(visit)
     return _page(
         visit,
-        [
-            forms.subscription(visit.service, entity, visit.version, under=under)
-            for entity in found
-            if chosen(entity)
-        ],
+        [forms.subscription(visit.service, entity, visit.version, under=under) for entity in found if chosen(entity)],
         filtered=True,
     )
 

@@ -97,9 +97,7 @@ def list_resource_groups(visit: Visit) -> Answer:
 
 
 def get_resource_group(visit: Visit) -> Answer:
-    name = next(
-        name for name in _inside(visit).resource_groups if name.lower() == visit.names["group"].lower()
-    )
+    name = next(name for name in _inside(visit).resource_groups if name.lower() == visit.names["group"].lower())
     return json_answer(200, _resource_group(visit, name))
 
 
@@ -199,9 +197,7 @@ class ArmRoom:
 
     def _identify(self, visit: Visit) -> Principal:
         try:
-            principal = entra.check_token(
-                self._world, visit.call.headers.get("authorization"), entra.ARM_AUDIENCES
-            )
+            principal = entra.check_token(self._world, visit.call.headers.get("authorization"), entra.ARM_AUDIENCES)
         except TokenFault as fault:
             raise self._token_error(visit, fault) from fault
         visit.object_id = principal.object_id
@@ -324,8 +320,7 @@ def _resource_group(visit: Visit, name: str) -> dict[str, Any]:
     places = (
         service.location
         for service in visit.world.services.values()
-        if service.azure_subscription.lower() == inside.id.lower()
-        and service.resource_group.lower() == name.lower()
+        if service.azure_subscription.lower() == inside.id.lower() and service.resource_group.lower() == name.lower()
     )
     return {
         "id": f"/subscriptions/{inside.id}/resourceGroups/{name}",

@@ -71,13 +71,10 @@ class Table:
         folded = tuple(segment.lower() for segment in segments)
         for row, parts in self._rows.get((method, len(segments)), ()):
             if all(
-                part == there or (part.startswith("{") and there)
-                for part, there in zip(parts, folded, strict=True)
+                part == there or (part.startswith("{") and there) for part, there in zip(parts, folded, strict=True)
             ):
                 names = {
-                    part[1:-1]: segment
-                    for part, segment in zip(parts, segments, strict=True)
-                    if part.startswith("{")
+                    part[1:-1]: segment for part, segment in zip(parts, segments, strict=True) if part.startswith("{")
                 }
                 return row, names
         return None

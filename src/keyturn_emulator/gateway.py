@@ -22,9 +22,7 @@ from keyturn_emulator.switches import is_on
 from keyturn_emulator.wire import Answer, Call
 from keyturn_emulator.world import World
 
-Outcome = Literal[
-    "ok", "missing", "unknown-value", "dead-value", "not-yet", "inactive", "out-of-scope", "no-route"
-]
+Outcome = Literal["ok", "missing", "unknown-value", "dead-value", "not-yet", "inactive", "out-of-scope", "no-route"]
 SUFFIX: Final = ".azure-api.net"
 REMEMBERED_REFUSALS: Final = 1000
 
@@ -144,9 +142,7 @@ class GatewayRoom:
     def _count(self, service: ApimService, gateway: Gateway, verdict: Verdict, agent: str) -> None:
         self._counts[service.name, gateway.region, verdict.sid, verdict.slot, verdict.outcome, agent] += 1
 
-    def _remember(
-        self, service: ApimService, gateway: Gateway, verdict: Verdict, agent: str, api: Api
-    ) -> None:
+    def _remember(self, service: ApimService, gateway: Gateway, verdict: Verdict, agent: str, api: Api) -> None:
         self._dead += 1
         self._refusals.append(
             {
@@ -200,9 +196,7 @@ def _explain(service: ApimService, value: str) -> Verdict:
 
 
 def _refuse(call: Call, api: Api, body: bytes) -> Answer:
-    challenge = (
-        f'AzureApiManagementKey realm="https://{call.host}/{api.path}",name="{api.header}",type="header"'
-    )
+    challenge = f'AzureApiManagementKey realm="https://{call.host}/{api.path}",name="{api.header}",type="header"'
     return Answer(401, body, {"Content-Type": _JSON, "WWW-Authenticate": challenge})
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keyturn_emulator.world import World
 
 
-class UnknownRole(LookupError):  # noqa: N818 - what is wrong, not that something is
+class UnknownRole(LookupError):
     """A role assignment names a role that is neither built in nor custom."""
 
 
@@ -121,9 +121,7 @@ def allows(world: World, object_id: str, action: str, scope: str, *, data: bool 
         if assignment.object_id.lower() != object_id.lower() or not _covers(assignment.scope, scope):
             continue
         role = find_role(world, assignment.role)
-        wanted, unwanted = (
-            (role.data_actions, role.not_data_actions) if data else (role.actions, role.not_actions)
-        )
+        wanted, unwanted = (role.data_actions, role.not_data_actions) if data else (role.actions, role.not_actions)
         if _matches(wanted, action) and not _matches(unwanted, action):
             return True
     return False
