@@ -40,9 +40,7 @@ class TryAgain(KeyturnError):
 class Refused(KeyturnError):
     """Azure said no. `status` is HTTP's, `code` Azure's own, `request_id` what Azure's support asks for."""
 
-    def __init__(
-        self, message: str, *, status: int = 0, code: str = "", request_id: str = "", hint: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, status: int = 0, code: str = "", request_id: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code

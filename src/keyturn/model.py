@@ -128,6 +128,8 @@ class WriteIntent(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: datetime | None = None
     applied: bool = False
     acknowledged: bool = False
+    by_hand: bool = False
+    """A person asked for this one write (`key set`, `key regenerate`); no rotation waits for it."""
 
 
 class SlotRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +152,8 @@ class SlotRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A sink shows or may show the slot's value (rule A1)."""
     quiet_after: datetime | None = None
     """No write to the slot before this instant (rule A1). None while exposed."""
+    published_at: datetime | None = None
+    """When the value first stood in every sink: the age of an active value counts from here."""
     unsettled_until: datetime | None = None
     """A write that nobody acknowledged may land until then (rules A2, A5)."""
     intent: WriteIntent | None = None
@@ -199,8 +203,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The entity's ETag at which both fingerprints were read; None when they must be read again."""
     seq: int = 0
     """Grows by one per publish intent; every publish tags its sinks with it (rule A10)."""
-    published_at: datetime | None = None
-    """When the active value first stood in every sink: its age counts from here."""
+    renewed: Fingerprint | None = None
+    """The value that this rotation gave to the turning slot; kept so that a detour does not renew it twice."""
     written: dict[str, Fingerprint] = {}
     """Per write-only sink, the last value whose writing was answered (rule A14)."""
     looked_at: datetime | None = None
@@ -208,8 +212,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     not_before: datetime | None = None
     waiting: Waiting | None = None
     hold: Hold | None = None
-    hold_after: str | None = None
-    """The reason to hold with once the publish under way is done (rollback)."""
+    rolling_back: bool = False
+    """A person asked for the old slot to be published again; hold once that is done."""
+    vouched: datetime | None = None
+    """A person vouches that no caller has used the standby since then (`adopt --quiet-since`)."""
+    succeeds: str | None = None
+    """Another ledger's id whose sinks a person let this one take over (rule A10)."""
     requested: Request | None = None
     failures: int = 0
     """Successive turns that failed; resets at the first that does not."""
@@ -239,3 +247,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     rule: str = ""
     facts: dict[str, str] = {}
+
+
+class NotApplied(msgspec.Struct, frozen=True, kw_only=True):
+    """The effect did not happen and never will: Azure refused it (rule A18). `after` is Retry-After, in seconds."""
+
+    status: int
+    code: str
+    sentence: str
+    hint: str = ""
+    after: float | None = None

@@ -133,7 +133,10 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 def due_at(record: Record, policy: Policy) -> datetime | None:
     """When the active value reaches the policy's age; None before it was ever published."""
-    return None if record.published_at is None else record.published_at + policy.every
+    if record.active is None:
+        return None
+    published_at = record.slot(record.active).published_at
+    return None if published_at is None else published_at + policy.every
 
 
 def due(record: Record, policy: Policy, now: datetime) -> Due | None:

@@ -14,8 +14,31 @@ from typing import Protocol
 
 import msgspec
 
-from keyturn.model import Credential, Event, Record, Secret, Slot
+from keyturn.model import Credential, Event, NotApplied, Record, Secret, Slot
 from keyturn.policy import ProbeSpec
+
+__all__ = [
+    "Answer",
+    "Applied",
+    "Clock",
+    "Entity",
+    "Evidence",
+    "HistoryLine",
+    "Holder",
+    "Keyring",
+    "Ledger",
+    "NotApplied",
+    "Notifier",
+    "Probe",
+    "SendBy",
+    "Shown",
+    "Sink",
+    "Stored",
+    "Tags",
+    "Uncertain",
+    "Values",
+    "Verdict",
+]
 
 
 class SendBy(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,16 +77,6 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """The effect happened. `values` is the answer's own echo, where it has one."""
 
     values: Values | None = None
-
-
-class NotApplied(msgspec.Struct, frozen=True, kw_only=True):
-    """The effect did not happen and never will: Azure refused it."""
-
-    status: int
-    code: str
-    sentence: str
-    hint: str = ""
-    after: float | None = None
 
 
 class Uncertain(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,206 @@
+"""What came of an effect, learned into the record: the three classes of answers (rule A18), purely.
+
+Applied, not applied, unclear: an unclear one teaches nothing; only the next look does, through `learn_values`.
+Never here: what to do next (that is `plan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from keyturn.model import (
+    Event,
+    Fingerprint,
+    Hold,
+    Mode,
+    NotApplied,
+    Record,
+    Slot,
+    SlotRecord,
+    Stage,
+    Waiting,
+    WriteIntent,
+)
+from keyturn.policy import Policy, backoff
+
+PROBE_PAUSE = timedelta(seconds=15)
+"""Between two rounds of probes while gateways still refuse a fresh value."""
+
+
+def learn_values(
+    record: Record,
+    live: Mapping[Slot, Fingerprint],
+    etag: str | None,
+    policy: Policy,
+    now: datetime,
+) -> tuple[Record, tuple[Event, ...]]:
+    """Both live values were read: resolve what intents they resolve, and note what somebody else wrote."""
+    events: list[Event] = []
+    for slot in Slot:
+        kept, event = _learn_slot(slot, record.slot(slot), live[slot], etag, policy, now, record.stage)
+        record = record.but(**{slot.value: kept})
+        if event is not None:
+            events.append(event)
+    return record.but(etag=etag), tuple(events)
+
+
+def _learn_slot(
+    slot: Slot,
+    kept: SlotRecord,
+    value: Fingerprint,
+    etag: str | None,
+    policy: Policy,
+    now: datetime,
+    stage: Stage,
+) -> tuple[SlotRecord, Event | None]:
+    intent = kept.intent
+    if intent is not None and not intent.applied and _done(intent, value):
+        return _fresh(kept, value, intent, now, policy), None
+    if intent is not None and not intent.applied and _failed(intent, kept, etag, now):
+        kept = msgspec.structs.replace(kept, intent=None)
+    if kept.fingerprint == value:
+        return kept, None
+    found = SlotRecord(
+        fingerprint=value,
+        written_at=now,
+        foreign=kept.fingerprint is not None,
+        exposed=kept.exposed,
+        quiet_after=kept.quiet_after,
+        unsettled_until=kept.unsettled_until,
+        intent=kept.intent,
+    )
+    if stage is Stage.UNKNOWN:
+        return found, None
+    event = Event(at=now, kind="drift", sentence=f"somebody else wrote {slot}", facts={"slot": slot.value})
+    return found, event
+
+
+def _done(intent: WriteIntent, value: Fingerprint) -> bool:
+    """The write happened: one of our candidates is live, or, in regenerate mode, the value changed (A9)."""
+    if intent.mode is Mode.SET:
+        return value in intent.candidates
+    return value != intent.before
+
+
+def _failed(intent: WriteIntent, kept: SlotRecord, etag: str | None, now: datetime) -> bool:
+    """The write did not happen and cannot any more: its ETag is gone, or its time is over (A5)."""
+    if intent.mode is Mode.SET:
+        return etag != intent.etag
+    return kept.unsettled_until is None or now >= kept.unsettled_until
+
+
+def _fresh(kept: SlotRecord, value: Fingerprint, intent: WriteIntent, now: datetime, policy: Policy) -> SlotRecord:
+    """The slot after our write: no sink has ever shown this value, so it is quiet.
+
+    A regenerate that was sent more than once, or whose change nobody acknowledged, stays unsettled (rule A5).
+    """
+    sure = intent.mode is Mode.SET or (intent.acknowledged and intent.sends == 1)
+    unsettled = kept.unsettled_until if intent.mode is Mode.REGENERATE else None
+    if not sure and unsettled is None:
+        unsettled = now + policy.settling
+    return SlotRecord(
+        fingerprint=value,
+        written_at=now,
+        exposed=False,
+        quiet_after=now,
+        unsettled_until=None if sure else unsettled,
+        intent=None if intent.by_hand else msgspec.structs.replace(intent, applied=True),
+    )
+
+
+def learn_acknowledged(record: Record, slot: Slot) -> Record:
+    """A regenerate was answered 204: the values must be read. A first send that was acknowledged is settled."""
+    kept = record.slot(slot)
+    assert kept.intent is not None  # noqa: S101 - it was saved before the send
+    intent = msgspec.structs.replace(kept.intent, acknowledged=True)
+    unsettled = None if intent.sends == 1 else kept.unsettled_until
+    return record.with_slot(slot, intent=intent, unsettled_until=unsettled).but(etag=None)
+
+
+def learn_refused(record: Record, slot: Slot, refusal: NotApplied, now: datetime) -> tuple[Record, Event | None]:
+    """The write did not happen (A18). 412: somebody moved the ETag, look again at once; else wait and try again."""
+    record = learn_not_sent(record, slot)
+    if refusal.status == 412:
+        return record, None
+    failures = record.failures + 1
+    pause = max(backoff(failures), timedelta(seconds=refusal.after or 0.0))
+    reason = "throttled" if refusal.status == 429 else "refused"
+    waiting = Waiting(reason=reason, sentence=refusal.sentence, shorter=refusal.hint, rule="A18")
+    facts = {"status": str(refusal.status), "code": refusal.code}
+    event = Event(at=now, kind="refused", sentence=refusal.sentence, rule="A18", facts=facts)
+    return record.but(failures=failures, not_before=now + pause, waiting=waiting), event
+
+
+def learn_not_sent(record: Record, slot: Slot) -> Record:
+    """The send was dropped because its look was too old (rule A4): nothing is in the air."""
+    kept = record.slot(slot)
+    assert kept.intent is not None  # noqa: S101 - it was saved before the send
+    return record.with_slot(slot, **_withdrawn(kept, kept.intent))
+
+
+def learn_unclear(record: Record, sentence: str, now: datetime) -> tuple[Record, Event]:
+    """The effect may have happened, or may still happen: the intent stays open, only a look tells."""
+    return record, Event(at=now, kind="unclear", sentence=f"{sentence}: look before acting", rule="A18")
+
+
+def learn_no_answer(
+    record: Record, sentence: str, now: datetime, *, hint: str = "", refused: bool = False, after: float = 0.0
+) -> tuple[Record, Event]:
+    """A call that changes nothing got no usable answer: wait and try again."""
+    failures = record.failures + 1
+    until = now + max(backoff(failures), timedelta(seconds=after))
+    waiting = Waiting(reason="refused" if refused else "unreachable", sentence=sentence, shorter=hint)
+    event = Event(at=now, kind="refused" if refused else "unreachable", sentence=sentence)
+    return record.but(failures=failures, not_before=until, waiting=waiting), event
+
+
+def _withdrawn(kept: SlotRecord, intent: WriteIntent) -> dict[str, object]:
+    """The slot without the last send, which was refused; earlier sends stay unresolved."""
+    if intent.sends <= 1:
+        return {
+            "intent": None,
+            "unsettled_until": None if intent.mode is Mode.REGENERATE else kept.unsettled_until,
+        }
+    fewer = msgspec.structs.replace(intent, sends=intent.sends - 1, candidates=intent.candidates[:-1])
+    return {"intent": fewer}
+
+
+def learn_accepted(record: Record, slot: Slot, value: Fingerprint, now: datetime) -> tuple[Record, Event]:
+    """Every gateway accepted the value; the settle time starts (rule A17)."""
+    event = Event(at=now, kind="accepted", sentence=f"every gateway accepted {slot}", rule="A17")
+    return record.with_slot(slot, accepted=value, accepted_at=now), event
+
+
+def learn_not_accepted(record: Record, sentence: str, proves_nothing: bool, now: datetime) -> tuple[Record, Event]:
+    """A gateway refused the value: it has not arrived there yet. Or the probe proves nothing: a person must look."""
+    if proves_nothing:
+        why = f"the probe proves nothing: {sentence}"
+        event = Event(at=now, kind="hold", sentence=why, rule="A17")
+        return record.but(hold=Hold(reason="probe-proves-nothing", sentence=why, since=now)), event
+    waiting = Waiting(reason="not-accepted-yet", sentence=sentence, rule="A17")
+    event = Event(at=now, kind="refused-by-gateway", sentence=sentence, rule="A17")
+    return record.but(not_before=now + PROBE_PAUSE, waiting=waiting), event
+
+
+def learn_published(
+    record: Record,
+    value: Fingerprint,
+    written_only: tuple[str, ...],
+    refused: Mapping[str, NotApplied],
+    now: datetime,
+) -> tuple[Record, tuple[Event, ...]]:
+    """What the sinks answered. A write-only sink is confirmed by its answer alone (A14), the others by the next look."""
+    record = record.but(written={**record.written, **dict.fromkeys(written_only, value)})
+    if not refused:
+        return record, ()
+    failures = record.failures + 1
+    sentence = "; ".join(f"{name} refuses to be written: {refusal.sentence}" for name, refusal in refused.items())
+    hint = next((refusal.hint for refusal in refused.values() if refusal.hint), "")
+    after = max(refusal.after or 0.0 for refusal in refused.values())
+    until = now + max(backoff(failures), timedelta(seconds=after))
+    waiting = Waiting(reason="sink-refused", rule="A14", sentence=f"{sentence}; both values stay live", shorter=hint)
+    event = Event(at=now, kind="refused", sentence=sentence, rule="A14")
+    return record.but(failures=failures, not_before=until, waiting=waiting), (event,)

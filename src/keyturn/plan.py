@@ -1,0 +1,918 @@
+"""Every transition of a rotation, as one table. Pure: it reads no clock, does no IO, draws nothing at random.
+
+When does the old value die? At one row, `retire the old slot`, behind one guard, `blocked`: no sink shows it, every
+sink could be read, and `drain` has passed since the first look that saw it in no sink (rules A1, A14; traces V1 to
+V5). The row `renew the standby` writes the other slot behind the same guard. Nothing else here writes a slot.
+
+The states (`model.Stage`), one line each:
+
+    UNKNOWN   not adopted: which slot is active is not known
+    IDLE      the active value is in every sink; look now and then, rotate when due
+    RENEW     give the standby a fresh value
+    CONFIRM   the gateways must accept the target's value
+    PUBLISH   write the target's value to every sink; its slot becomes active
+    DRAIN     the old value stays live until its slot has been quiet for `drain`
+    RETIRE    give the old slot a fresh value: the old value dies here
+    PROVE     the gateways must accept that fresh value, so that there is something to fail over to
+
+How it is used: a turn reads the record, then the entity, then the sinks, and asks `next_step`. The answer is a
+record to save and at most one effect to send after the save. What came of the effect is learned into the record by
+`outcome`, and the turn asks again. The first row of `TABLE` whose stage and guard fit decides.
+Rules A1 to A18, and the traces V1 to V15 that break without them: docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from keyturn.model import Event, Fingerprint, Hold, Mode, Record, Slot, SlotRecord, Stage, Waiting, WriteIntent
+from keyturn.policy import Policy, Retire, backoff, due, due_at, spell
+from keyturn.scene import Scene, Seen, SinkSeen, mark
+
+MOST_CANDIDATES = 8
+"""Rule A9: so many values are drawn for one renew at most; then a person must look."""
+
+
+# -------- what to do
+
+
+class ReadValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Read both live values: one ARM call, charged as a write."""
+
+
+class ProveFence(msgspec.Struct, frozen=True, kw_only=True):
+    """Send a change of nothing with a wrong ETag: only a 412 lets `set` mode trust this service."""
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """Give a slot a fresh value. The turn draws it and adds its fingerprint to the intent before it saves."""
+
+    slot: Slot
+    mode: Mode
+    etag: str | None
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask every gateway whether it accepts this slot's value."""
+
+    slot: Slot
+    fingerprint: Fingerprint
+
+
+class Publish(msgspec.Struct, frozen=True, kw_only=True):
+    """Write this slot's value to these sinks."""
+
+    slot: Slot
+    fingerprint: Fingerprint
+    sinks: tuple[str, ...]
+
+
+Effect = ReadValues | ProveFence | Write | Ask | Publish
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A record to save, and the effect to send once it is saved. No effect: ask again, or rest if it waits or holds."""
+
+    record: Record
+    row: str
+    effect: Effect | None = None
+    event: Event | None = None
+
+
+# -------- the table
+
+
+@dataclass(frozen=True)
+class Row:
+    """In these stages, when this holds, do that; it leads to one of those. The first fitting row decides."""
+
+    name: str
+    at: frozenset[Stage]
+    when: Callable[[Scene], bool]
+    do: Callable[[Scene], Step]
+    to: tuple[Stage, ...] = ()
+    """Where it leads; empty: it stays."""
+    rule: str = ""
+
+
+def _at(*stages: Stage) -> frozenset[Stage]:
+    return frozenset(stages)
+
+
+ANY = frozenset(Stage)
+ADOPTED = ANY - {Stage.UNKNOWN}
+REPAIRING = ADOPTED - {Stage.CONFIRM, Stage.PUBLISH}
+WRITING = _at(Stage.RENEW, Stage.RETIRE)
+ASKING = _at(Stage.CONFIRM, Stage.PROVE)
+UNKNOWN, IDLE, RENEW, CONFIRM = _at(Stage.UNKNOWN), _at(Stage.IDLE), _at(Stage.RENEW), _at(Stage.CONFIRM)
+PUBLISH, DRAIN, RETIRE, PROVE = _at(Stage.PUBLISH), _at(Stage.DRAIN), _at(Stage.RETIRE), _at(Stage.PROVE)
+
+
+def rows() -> tuple[Row, ...]:
+    """The table, as a function only so that it can stand before the rows' own functions."""
+    return (
+        # whoever is held, gone or unreachable goes no further
+        Row("held", ANY, lambda s: s.record.hold is not None, _rest_held),
+        Row("gone", ANY, lambda s: s.seen.gone is not None, _hold_gone),
+        Row("entity unreadable", ANY, lambda s: s.seen.problem is not None, _wait_unreachable),
+        Row("another keyturn", ANY, _another_ledger, _hold_another, rule="A10"),
+        Row("old ledger", ADOPTED, _ledger_is_old, _relearn, to=(Stage.UNKNOWN,), rule="A10"),
+        Row("not active", ANY, lambda s: s.seen.state != "active", _wait_inactive),
+        Row("read the values", ANY, lambda s: not s.values_current, _read_values, rule="A11"),
+        Row("prove the fence", UNKNOWN | WRITING, _fence_missing, _prove_fence),
+        Row("fence not proven", UNKNOWN | WRITING, _fence_refuted, _hold_fence),
+        # adoption: which slot is active? unknown is not a default
+        Row("adopt: unreadable", UNKNOWN, lambda s: bool(s.unreadable), _hold_unreadable, rule="A13"),
+        Row("adopt: foreign", UNKNOWN, lambda s: bool(_foreign(s)), _hold_foreign, rule="A13"),
+        Row(
+            "adopt: equal",
+            UNKNOWN,
+            lambda s: s.equal_slots and bool(_shown_slots(s)),
+            _adopt_equal,
+            (Stage.IDLE,),
+            "A13",
+        ),
+        Row("adopt: disagree", UNKNOWN, lambda s: len(_shown_slots(s)) > 1, _hold_disagree, rule="A13"),
+        Row("adopt: shown", UNKNOWN, lambda s: len(_shown_slots(s)) == 1, _adopt_shown, (Stage.IDLE,), "A13"),
+        Row("adopt: ours", UNKNOWN, lambda s: bool(s.dead), _adopt_ours, (Stage.IDLE,), "A13"),
+        Row("adopt: empty", UNKNOWN, lambda s: s.policy.adopt is not None, _adopt_empty, (Stage.IDLE,), "A13"),
+        Row("adopt: hold", UNKNOWN, _always, _hold_empty, rule="A13"),
+        # drift: a sink does not show the active value
+        Row(
+            "repair",
+            REPAIRING,
+            lambda s: _drifted(s) and s.publishable(s.active),
+            _repair,
+            (Stage.PUBLISH,),
+            "A7",
+        ),
+        Row(
+            "fail over",
+            REPAIRING | CONFIRM,
+            lambda s: bool(s.dead) and s.rescue is not None,
+            _fail_over,
+            (Stage.PUBLISH,),
+            "A12",
+        ),
+        Row("confirm first", REPAIRING, _drifted, _confirm_first, (Stage.CONFIRM,), "A12"),
+        # idle
+        Row("due", IDLE, lambda s: due(s.record, s.policy, s.now) is not None, _start, (Stage.RENEW,)),
+        Row("rest, sink unreadable", IDLE, lambda s: bool(s.unreadable), _wait_sinks, rule="A14"),
+        Row("rest", IDLE, _always, _rest),
+        # a fresh value for one slot: in RENEW the standby, in RETIRE the old one
+        Row(
+            "renewed",
+            RENEW,
+            lambda s: _landed(s) or _already_renewed(s),
+            _confirm_renewed,
+            (Stage.CONFIRM,),
+            "A9",
+        ),
+        Row("retired", RETIRE, _landed, _prove_retired, (Stage.PROVE,), "A9"),
+        Row("may still land", WRITING, _may_land, _wait_landing, rule="A5"),
+        Row("tried enough", WRITING, _tried_enough, _hold_tried, rule="A9"),
+        Row("slot not quiet", WRITING, _may_not_write, _wait_blocked, rule="A1"),
+        Row("renew the standby", RENEW, _always, _write, rule="A1"),
+        Row("retire the old slot", RETIRE, _always, _write, rule="A1"),  # the old value dies here, and only here
+        # the gateways must accept a value before it may be published
+        Row("renew again", CONFIRM, _somebody_wrote_target, _renew_again, (Stage.RENEW,)),
+        Row("target unsettled", ASKING, _target_unsettled, _wait_settled, rule="A5"),
+        Row("confirmed", CONFIRM, _is_confirmed, _publish_confirmed, (Stage.PUBLISH,), "A5"),
+        Row("finish", PROVE, _is_confirmed, _finish, (Stage.IDLE,)),
+        Row("note confirmed", ASKING, _waited, _note_confirmed, rule="A17"),
+        Row("settle", ASKING, _must_wait, _wait_confirm, rule="A17"),
+        Row("not accepted", ASKING, _asked_too_long, _hold_unconfirmed, rule="A17"),
+        Row("value not at hand", ASKING, _value_not_held, _read_values),
+        Row("ask the gateways", ASKING, _always, _ask, rule="A17"),
+        # every sink must show the value before anything else happens
+        Row(
+            "target lost",
+            PUBLISH,
+            lambda s: _target_lost(s) and s.rescue is not None and s.rescue is not s.target,
+            _fail_over,
+            (Stage.PUBLISH,),
+            "A12",
+        ),
+        Row("target unconfirmed", PUBLISH, _target_lost, _confirm_first, (Stage.CONFIRM,), "A5"),
+        Row("published", PUBLISH, _published, _close_publish, (Stage.DRAIN, Stage.RENEW, Stage.IDLE)),
+        Row("value not at hand", PUBLISH, lambda s: _writable(s) and _value_not_held(s), _read_values),
+        Row("publish", PUBLISH, _writable, _publish, rule="A10"),
+        Row("sink unreadable", PUBLISH, _always, _wait_sinks, rule="A14"),
+        # the old value stays live until nobody can be using it
+        Row("draining", DRAIN, _old_blocked, _wait_blocked, rule="A1"),
+        Row("finish, retire later", DRAIN, _retires_later, _finish_unretired, (Stage.IDLE,)),
+        Row("drained", DRAIN, _always, _retire, (Stage.RETIRE,), "A1"),
+    )
+
+
+def _always(_: Scene) -> bool:
+    return True
+
+
+# -------- the guard of every slot write
+
+
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a slot may not be written now. `until` is when to look again; `hold` asks for a person instead."""
+
+    reason: str
+    sentence: str
+    rule: str
+    until: datetime
+    shorter: str = ""
+    hold: bool = False
+
+
+def blocked(scene: Scene, slot: Slot) -> Blocked | None:
+    """The guard of every slot write (invariant 2; rules A1, A14, A16). None: the slot is quiet and may be written."""
+    kept, policy, now = scene.record.slot(slot), scene.policy, scene.now
+    again = now + backoff(scene.record.failures + 1)
+    if abs(scene.seen.skew) > policy.max_clock_skew:
+        return Blocked(
+            reason="clock-skew",
+            rule="A16",
+            until=again,
+            sentence=f"this machine's clock and Azure's differ by {spell(abs(scene.seen.skew))}, "
+            f"more than max_clock_skew {spell(policy.max_clock_skew)}",
+            shorter="set this machine's clock right",
+        )
+    if scene.unreadable:
+        sink = scene.unreadable[0]
+        return Blocked(
+            reason="sink-unreadable",
+            rule="A14",
+            until=again,
+            sentence=f"{sink.name} cannot be read, so it may still show the {slot} value: {sink.problem}",
+            shorter=f"make {sink.name} readable",
+        )
+    if kept.unsettled_until is not None and now < kept.unsettled_until:
+        return Blocked(
+            reason="unsettled",
+            rule="A5",
+            until=kept.unsettled_until,
+            sentence=f"an earlier write to {slot} was not acknowledged and may still land",
+        )
+    if scene.equal_slots and slot is scene.active.other:
+        return None  # A13, trace V13: the published value stays live in the active slot
+    if kept.exposed or kept.quiet_after is None:
+        return Blocked(
+            reason="exposed",
+            rule="A1",
+            until=again,
+            sentence=f"a sink shows or may show the {slot} value",
+        )
+    if now < kept.quiet_after:
+        return Blocked(
+            reason="quiet-slot",
+            rule="A1",
+            until=kept.quiet_after,
+            sentence=f"the {slot} value left the last sink {spell(now - (kept.quiet_after - policy.drain))} ago; "
+            f"callers may use it until it has been out of every sink for {spell(policy.drain)}",
+            shorter="a shorter drain, if your callers really read the sink again sooner",
+        )
+    return _in_use(scene, slot, kept.quiet_after)
+
+
+def _in_use(scene: Scene, slot: Slot, quiet_after: datetime) -> Blocked | None:
+    """Evidence that callers still use the slot stretches its drain, up to `drain.max`, then a person must look."""
+    used = scene.seen.used.get(slot)
+    if used is None or used + scene.policy.drain <= scene.now:
+        return None
+    limit = quiet_after - scene.policy.drain + scene.policy.drain_limit
+    return Blocked(
+        reason="in-use",
+        rule="A16",
+        until=min(used + scene.policy.drain, limit),
+        sentence=f"a caller used the {slot} value {spell(scene.now - used)} ago although no sink shows it",
+        shorter="find that caller and let it read its sink again",
+        hold=scene.now >= limit,
+    )
+
+
+CUTTING_OFF = frozenset({"exposed", "quiet-slot", "in-use"})
+"""What a person may overrule for one slot, by `--cut-off-callers`, once it was said who is cut off (invariant 2)."""
+
+
+def write_by_hand(scene: Scene, slot: Slot, mode: Mode, because: str) -> Step:
+    """The intent of `key set` or `key regenerate`. Its caller has asked `blocked`."""
+    record = _with_intent(scene, slot, mode, by_hand=True)
+    event = Event(at=scene.now, kind="by hand", sentence=because, facts={"slot": slot.value, "mode": mode.value})
+    return Step(record=record, row="by hand", event=event)
+
+
+# -------- answers of the rows
+
+
+def _move(s: Scene, row: str, stage: Stage, sentence: str, *, rule: str = "", **changes: object) -> Step:
+    """Enter a stage; no effect."""
+    fresh: dict[str, object] = {
+        "stage": stage,
+        "since": s.now,
+        "not_before": None,
+        "waiting": None,
+        **changes,
+    }
+    if stage in {Stage.CONFIRM, Stage.PROVE}:
+        fresh.setdefault("confirm_since", s.now)
+    record = s.record.but(**fresh)
+    return Step(record=record, row=row, event=Event(at=s.now, kind=row, sentence=sentence, rule=rule))
+
+
+def _send(s: Scene, row: str, effect: Effect, sentence: str, *, rule: str = "", record: Record | None = None) -> Step:
+    """Save the record, then send the effect."""
+    kept = (record or s.record).but(not_before=None, waiting=None)
+    return Step(record=kept, row=row, effect=effect, event=Event(at=s.now, kind=row, sentence=sentence, rule=rule))
+
+
+def _wait(
+    s: Scene,
+    row: str,
+    until: datetime,
+    waiting: Waiting,
+    *,
+    failing: bool = False,
+) -> Step:
+    """Store why nothing happens before `until`; the turn ends. A changed reason is a line of history."""
+    failures = s.record.failures + 1 if failing else 0
+    record = s.record.but(not_before=max(until, s.now), waiting=waiting, failures=failures)
+    told = s.record.waiting is not None and s.record.waiting.reason == waiting.reason
+    event = Event(at=s.now, kind="wait", sentence=waiting.sentence, rule=waiting.rule)
+    return Step(record=record, row=row, event=None if told else event)
+
+
+def _hold(s: Scene, row: str, reason: str, sentence: str, *, rule: str = "") -> Step:
+    """Stop for a person."""
+    record = s.record.but(hold=Hold(reason=reason, sentence=sentence, since=s.now), not_before=None, waiting=None)
+    return Step(record=record, row=row, event=Event(at=s.now, kind="hold", sentence=sentence, rule=rule))
+
+
+# -------- rows: any stage
+
+
+def _rest_held(s: Scene) -> Step:
+    return Step(record=s.record, row="held")
+
+
+def _hold_gone(s: Scene) -> Step:
+    return _hold(s, "gone", "gone", f"{s.seen.gone}")
+
+
+def _wait_unreachable(s: Scene) -> Step:
+    after = max(timedelta(seconds=s.seen.retry_after), backoff(s.record.failures + 1))
+    waiting = Waiting(
+        reason="refused" if s.seen.refused else "unreachable",
+        sentence=f"{s.seen.problem}",
+        shorter="grant what is missing, then `keyturn run`" if s.seen.refused else "",
+    )
+    return _wait(s, "entity unreadable", s.now + after, waiting, failing=True)
+
+
+def _another_ledger(s: Scene) -> bool:
+    ours = {None, s.seen.ledger, s.record.succeeds}
+    return any(sink.ledger not in ours for sink in s.seen.sinks)
+
+
+def _hold_another(s: Scene) -> Step:
+    ours = {None, s.seen.ledger, s.record.succeeds}
+    names = ", ".join(sink.name for sink in s.seen.sinks if sink.ledger not in ours)
+    return _hold(
+        s,
+        "another keyturn",
+        "another-keyturn",
+        f"{names} was published by a keyturn with another ledger; two may never share a sink",
+        rule="A10",
+    )
+
+
+def _highest_seq(s: Scene) -> int:
+    ours = {s.seen.ledger, s.record.succeeds} - {None}
+    return max((k.seq for k in s.seen.sinks if k.ledger in ours and k.seq is not None), default=0)
+
+
+def _ledger_is_old(s: Scene) -> bool:
+    return any(k.ledger == s.seen.ledger and (k.seq or 0) > s.record.seq for k in s.seen.sinks)
+
+
+def _relearn(s: Scene) -> Step:
+    blank = Record(key=s.record.key, id=s.record.id, rotations=s.record.rotations, policy=s.record.policy)
+    record = blank.but(seq=_highest_seq(s), requested=s.record.requested, since=s.now)
+    sentence = "the sinks are newer than the ledger: it was restored from a backup, so everything is learned anew"
+    event = Event(at=s.now, kind="relearn", sentence=sentence, rule="A10")
+    return Step(record=record, row="old ledger", event=event)
+
+
+def _wait_inactive(s: Scene) -> Step:
+    waiting = Waiting(
+        reason="not-active",
+        sentence=f"the apim subscription is {s.seen.state}: gateways refuse both its values, so nothing can be proven",
+        shorter="activate it in API Management, then `keyturn run`",
+    )
+    return _wait(s, "not active", s.now + min(s.policy.look_every, timedelta(hours=1)), waiting)
+
+
+def _read_values(s: Scene) -> Step:
+    return _send(s, "read the values", ReadValues(), "read both live values", rule="A11")
+
+
+# -------- rows: adoption (A13)
+
+
+def _shown_slots(s: Scene) -> set[Slot]:
+    """The slots whose live value some sink shows."""
+    shown = {s.shows(sink) for sink in s.seen.sinks} - {None}
+    return {slot for slot in Slot if s.live(slot) in shown}
+
+
+def _foreign(s: Scene) -> tuple[SinkSeen, ...]:
+    ours = {s.seen.ledger, s.record.succeeds} - {None}
+    return tuple(sink for sink in s.dead if sink.ledger not in ours)
+
+
+def _hold_unreadable(s: Scene) -> Step:
+    sink = s.unreadable[0]
+    return _hold(s, "adopt: unreadable", "sink-unreadable", f"{sink.name} cannot be read: {sink.problem}", rule="A13")
+
+
+def _hold_foreign(s: Scene) -> Step:
+    names = ", ".join(sink.name for sink in _foreign(s))
+    sentence = f"{names} holds a value that is in neither slot and was not written by keyturn"
+    return _hold(s, "adopt: foreign", "foreign-value", sentence, rule="A13")
+
+
+def _hold_disagree(s: Scene) -> Step:
+    sentence = "some sinks show the primary value and some the secondary; both stay valid"
+    return _hold(s, "adopt: disagree", "sinks-disagree", sentence, rule="A13")
+
+
+def _hold_empty(s: Scene) -> Step:
+    sentence = "every sink is empty and the policy does not say which slot to publish (adopt: primary | secondary)"
+    return _hold(s, "adopt: empty", "nothing-published", sentence, rule="A13")
+
+
+def _adopt(s: Scene, active: Slot, sentence: str) -> Step:
+    """Rule A2: both slots count as exposed, and a write that nobody knows of may still land on the standby.
+
+    The active slot's value is published already, or is to be published as a repair, which A2 allows at once.
+    """
+    vouched = s.record.vouched
+    standby = SlotRecord(
+        fingerprint=s.live(active.other),
+        exposed=vouched is None,
+        quiet_after=None if vouched is None else vouched + s.policy.drain,
+        unsettled_until=s.now + s.policy.settling if vouched is None else None,
+    )
+    shown = SlotRecord(fingerprint=s.live(active), exposed=True, published_at=s.now, written_at=s.now)
+    return _move(
+        s,
+        "adopt",
+        Stage.IDLE,
+        sentence,
+        rule="A13",
+        active=active,
+        seq=max(s.record.seq, _highest_seq(s)),
+        **{active.value: shown, active.other.value: standby},
+    )
+
+
+def _adopt_equal(s: Scene) -> Step:
+    active = s.policy.adopt or Slot.PRIMARY
+    return _adopt(s, active, f"adopted with {active} active: both slots hold the same value")
+
+
+def _adopt_shown(s: Scene) -> Step:
+    (active,) = _shown_slots(s)
+    return _adopt(s, active, f"adopted with {active} active: it is the value that the sinks show")
+
+
+def _adopt_ours(s: Scene) -> Step:
+    tagged = next((sink.slot for sink in s.dead if sink.slot is not None), None)
+    active = tagged or s.policy.adopt or Slot.PRIMARY
+    return _adopt(s, active, f"adopted with {active} active: the sinks show an older value that keyturn published")
+
+
+def _adopt_empty(s: Scene) -> Step:
+    active = s.policy.adopt or Slot.PRIMARY
+    return _adopt(s, active, f"adopted with {active} active: the sinks are empty and the policy says so")
+
+
+# -------- rows: drift, repair, fail-over (A7, A12)
+
+
+def _drifted(s: Scene) -> bool:
+    return bool(s.without(s.active))
+
+
+def _repair(s: Scene) -> Step:
+    names = ", ".join(sink.name for sink in s.without(s.active))
+    return _move(
+        s,
+        "repair",
+        Stage.PUBLISH,
+        f"{names} does not show the active value: publish it again",
+        rule="A7",
+        target=s.active,
+    )
+
+
+def _fail_over(s: Scene) -> Step:
+    rescue = s.rescue
+    assert rescue is not None  # noqa: S101 - the guard asked
+    turning = s.record.turning if rescue is s.active else rescue
+    return _move(
+        s,
+        "fail over",
+        Stage.PUBLISH,
+        f"the sinks show a value that no slot holds: publish {rescue}, which every gateway accepts",
+        rule="A12",
+        target=rescue,
+        turning=turning,
+        rolling_back=s.record.rolling_back and rescue is s.target,
+    )
+
+
+def _confirm_first(s: Scene) -> Step:
+    slot = s.target if s.record.stage is Stage.PUBLISH else s.active
+    sentence = f"{slot} must be published and no gateway has confirmed its value yet"
+    return _move(s, "confirm first", Stage.CONFIRM, sentence, rule="A12", target=slot)
+
+
+# -------- rows: idle
+
+
+def _start(s: Scene) -> Step:
+    reason = due(s.record, s.policy, s.now)
+    assert reason is not None  # noqa: S101 - the guard asked
+    return _move(
+        s,
+        "due",
+        Stage.RENEW,
+        reason.sentence,
+        turning=s.active.other,
+        target=None,
+        renewed=None,
+        renewals=0,
+        requested=None,
+    )
+
+
+def _rest(s: Scene) -> Step:
+    look = s.now + s.policy.look_every
+    at = due_at(s.record, s.policy)
+    until = look if at is None else min(look, at)
+    sentence = "nothing to do" if at is None else f"due on {at:%Y-%m-%d %H:%M} UTC"
+    record = s.record.but(looked_at=s.now, failures=0, turning=None, target=None)
+    resting = Scene(record, s.seen, s.policy, s.now)
+    return _wait(resting, "rest", until, Waiting(reason="not-due", sentence=sentence))
+
+
+# -------- rows: writing a slot (A1, A5, A9)
+
+
+def _intent(s: Scene) -> WriteIntent | None:
+    return s.record.slot(s.writing).intent
+
+
+def _landed(s: Scene) -> bool:
+    intent = _intent(s)
+    return intent is not None and intent.applied
+
+
+def _already_renewed(s: Scene) -> bool:
+    renewed = s.record.renewed
+    return renewed is not None and s.live(s.writing) == renewed and _intent(s) is None
+
+
+def _confirm_renewed(s: Scene) -> Step:
+    slot = s.writing
+    record = s.record.with_slot(slot, intent=None).but(renewed=s.live(slot), failures=0)
+    after = Scene(record, s.seen, s.policy, s.now)
+    return _move(after, "renewed", Stage.CONFIRM, f"{slot} holds a fresh value", target=slot)
+
+
+def _prove_retired(s: Scene) -> Step:
+    slot = s.writing
+    record = s.record.with_slot(slot, intent=None).but(failures=0)
+    after = Scene(record, s.seen, s.policy, s.now)
+    return _move(after, "retired", Stage.PROVE, f"the old value in {slot} is dead", rule="A12", target=slot)
+
+
+def _landing_until(s: Scene) -> datetime | None:
+    """Until when an earlier send to this slot is given time to land before anything is sent again.
+
+    regenerate: until it cannot land any more, for two of them are never in the air at once (rule A5, trace V6).
+    set: a pause that grows; a second send carries the same ETag, so at most one of the two can land (rule A9).
+    """
+    kept, intent = s.record.slot(s.writing), _intent(s)
+    if intent is None or intent.sent_at is None:
+        return None
+    if intent.mode is Mode.REGENERATE:
+        return kept.unsettled_until
+    return intent.sent_at + backoff(intent.sends)
+
+
+def _may_land(s: Scene) -> bool:
+    until = _landing_until(s)
+    return until is not None and s.now < until
+
+
+def _wait_landing(s: Scene) -> Step:
+    until = _landing_until(s)
+    assert until is not None  # noqa: S101 - the guard asked
+    waiting = Waiting(
+        reason="unsettled",
+        rule="A5",
+        sentence=f"a write to {s.writing} was not acknowledged and may still land",
+    )
+    return _wait(s, "may still land", until, waiting)
+
+
+def _fence_missing(s: Scene) -> bool:
+    return s.policy.mode is Mode.SET and s.seen.fence is None
+
+
+def _fence_refuted(s: Scene) -> bool:
+    return s.policy.mode is Mode.SET and s.seen.fence is False
+
+
+def _prove_fence(s: Scene) -> Step:
+    sentence = "prove that this service refuses a wrong ETag before trusting it as a fence"
+    return _send(s, "prove the fence", ProveFence(), sentence)
+
+
+def _hold_fence(s: Scene) -> Step:
+    sentence = "this service did not refuse a write with a wrong ETag, so `renew: set` is not safe on it"
+    return _hold(s, "fence not proven", "fence-not-proven", sentence)
+
+
+def _may_not_write(s: Scene) -> bool:
+    return blocked(s, s.writing) is not None
+
+
+def _wait_blocked(s: Scene) -> Step:
+    why = blocked(s, s.writing)
+    assert why is not None  # noqa: S101 - the guard asked
+    if why.hold:
+        return _hold(s, "in use", why.reason, why.sentence, rule=why.rule)
+    waiting = Waiting(reason=why.reason, sentence=why.sentence, rule=why.rule, shorter=why.shorter)
+    return _wait(s, "slot not quiet", why.until, waiting, failing=why.reason in {"clock-skew", "sink-unreadable"})
+
+
+def _tried_enough(s: Scene) -> bool:
+    intent = _intent(s)
+    drawn = len(intent.candidates) if intent is not None else 0
+    return drawn >= MOST_CANDIDATES or s.record.renewals >= 2 * MOST_CANDIDATES
+
+
+def _hold_tried(s: Scene) -> Step:
+    sentence = f"{s.record.renewals} writes to {s.writing} did not leave a value of ours in it"
+    return _hold(s, "tried enough", "write-does-not-land", sentence, rule="A9")
+
+
+def _write(s: Scene) -> Step:
+    """The intent is saved with this step; in set mode the turn adds the fingerprint of the value it draws."""
+    slot = s.writing
+    record = _with_intent(s, slot, s.policy.mode).but(renewals=s.record.renewals + 1)
+    row = "renew the standby" if s.record.stage is Stage.RENEW else "retire the old slot"
+    effect = Write(slot=slot, mode=s.policy.mode, etag=s.seen.etag)
+    return _send(s, row, effect, f"{row}: a fresh value for {slot}", rule="A1", record=record)
+
+
+def _with_intent(s: Scene, slot: Slot, mode: Mode, *, by_hand: bool = False) -> Record:
+    """The record with one more send intended. Earlier candidates stay: any of them may still land (rule A9)."""
+    kept = s.record.slot(slot)
+    before = kept.intent
+    intent = WriteIntent(
+        mode=mode,
+        candidates=before.candidates if before is not None else (),
+        before=kept.fingerprint,
+        etag=s.seen.etag,
+        sends=(before.sends if before is not None else 0) + 1,
+        sent_at=s.now,
+        by_hand=by_hand,
+    )
+    unsettled = s.now + s.policy.settling if mode is Mode.REGENERATE else kept.unsettled_until
+    return s.record.with_slot(slot, intent=intent, unsettled_until=unsettled)
+
+
+# -------- rows: confirm (A5, A17)
+
+
+def _somebody_wrote_target(s: Scene) -> bool:
+    """The slot being turned holds a value that is not ours and that no sink showed: draw anew."""
+    slot = s.target
+    turning = slot is s.record.turning and slot is not s.active
+    return turning and s.record.slot(slot).foreign and not s.record.slot(slot).exposed
+
+
+def _renew_again(s: Scene) -> Step:
+    sentence = f"somebody else wrote {s.target} before it was published: renew it again"
+    return _move(s, "renew again", Stage.RENEW, sentence, target=None, renewed=None)
+
+
+def _target_unsettled(s: Scene) -> bool:
+    return not s.settled(s.target)
+
+
+def _wait_settled(s: Scene) -> Step:
+    kept = s.record.slot(s.target)
+    sent_at = kept.intent.sent_at if kept.intent is not None and kept.intent.sent_at is not None else s.now
+    until = kept.unsettled_until or sent_at + s.policy.settling
+    waiting = Waiting(
+        reason="unsettled",
+        rule="A5",
+        sentence=f"an earlier write to {s.target} was not acknowledged and may still land; publishing waits for it",
+    )
+    return _wait(s, "target unsettled", until, waiting)
+
+
+def _is_confirmed(s: Scene) -> bool:
+    return s.confirmed(s.target)
+
+
+def _publish_confirmed(s: Scene) -> Step:
+    return _move(s, "confirmed", Stage.PUBLISH, f"{s.target} is confirmed", rule="A5")
+
+
+def _finish(s: Scene) -> Step:
+    record = s.record.but(rotations=s.record.rotations + 1, turning=None, target=None, renewed=None, failures=0)
+    after = Scene(record, s.seen, s.policy, s.now)
+    return _move(after, "finish", Stage.IDLE, f"rotated: {s.active} is active, {s.active.other} is a fresh standby")
+
+
+def _is_accepted(s: Scene) -> bool:
+    kept = s.record.slot(s.target)
+    return kept.accepted is not None and kept.accepted == kept.fingerprint
+
+
+def _confirm_due_at(s: Scene) -> datetime:
+    """When the value counts as confirmed: settled after the accepts, or waited for where there is no probe."""
+    kept = s.record.slot(s.target)
+    if s.policy.probe is not None:
+        return (kept.accepted_at or s.now) + s.policy.settle
+    return (kept.written_at or s.now) + s.policy.propagation_wait
+
+
+def _waited(s: Scene) -> bool:
+    return (_is_accepted(s) or s.policy.probe is None) and s.now >= _confirm_due_at(s)
+
+
+def _note_confirmed(s: Scene) -> Step:
+    slot, probed = s.target, s.policy.probe is not None
+    record = s.record.with_slot(slot, confirmed=s.live(slot), proven=probed).but(failures=0, confirm_since=None)
+    how = "every gateway accepted it" if probed else "not proven: waited for propagation, no probe is configured"
+    event = Event(at=s.now, kind="confirm", sentence=f"{slot} confirmed: {how}", rule="A17" if probed else "A3")
+    return Step(record=record.but(not_before=None, waiting=None), row="note confirmed", event=event)
+
+
+def _must_wait(s: Scene) -> bool:
+    return _is_accepted(s) or s.policy.probe is None
+
+
+def _wait_confirm(s: Scene) -> Step:
+    probed = s.policy.probe is not None
+    waiting = Waiting(
+        reason="settle" if probed else "propagation",
+        rule="A17" if probed else "A3",
+        sentence=f"every gateway accepted {s.target}; units behind one address may lag"
+        if probed
+        else f"no probe is configured: wait until {s.target} must have reached every gateway",
+        shorter="" if probed else "configure a probe",
+    )
+    return _wait(s, "settle", _confirm_due_at(s), waiting)
+
+
+def _asked_too_long(s: Scene) -> bool:
+    since = s.record.confirm_since or s.record.since or s.now
+    return s.now - since > s.policy.confirm_limit
+
+
+def _hold_unconfirmed(s: Scene) -> Step:
+    sentence = f"gateways still refuse the fresh value in {s.target} after {spell(s.policy.confirm_limit)}"
+    return _hold(s, "not accepted", "not-accepted", sentence, rule="A17")
+
+
+def _value_not_held(s: Scene) -> bool:
+    return s.live(s.target) not in s.seen.held
+
+
+def _ask(s: Scene) -> Step:
+    value = s.live(s.target)
+    assert value is not None  # noqa: S101 - values are current here
+    return _send(
+        s,
+        "ask the gateways",
+        Ask(slot=s.target, fingerprint=value),
+        f"ask every gateway whether it accepts {s.target}",
+        rule="A17",
+    )
+
+
+# -------- rows: publish (A5, A10)
+
+
+def _target_lost(s: Scene) -> bool:
+    return not s.publishable(s.target)
+
+
+def _published(s: Scene) -> bool:
+    return not s.without(s.target) and not s.unreadable
+
+
+def _close_publish(s: Scene) -> Step:
+    """Every sink shows the target: it is active. What follows depends on what the publish was for."""
+    slot, turning = s.target, s.record.turning
+    kept = s.record.slot(slot)
+    record = s.record.with_slot(slot, published_at=kept.published_at or s.now)
+    record = record.but(active=slot, target=None, failures=0, looked_at=s.now)
+    after = Scene(record, s.seen, s.policy, s.now)
+    sentence = f"every sink shows {slot}"
+    if s.record.rolling_back:
+        idle = _move(after, "rolled back", Stage.IDLE, sentence, rule="A6", turning=None, rolling_back=False)
+        held = Scene(idle.record, s.seen, s.policy, s.now)
+        why = f"rolled back: {sentence} again; release it when the next rotation may come"
+        return _hold(held, "rolled back", "rolled-back", why, rule="A6")
+    if turning is slot:
+        return _move(after, "published", Stage.DRAIN, sentence)
+    if turning is not None:
+        return _move(after, "repaired in a rotation", Stage.RENEW, sentence, rule="A7")
+    return _move(after, "repaired", Stage.IDLE, sentence, rule="A7")
+
+
+def _writable(s: Scene) -> bool:
+    return bool(s.without(s.target))
+
+
+def _publish(s: Scene) -> Step:
+    """The intent: the slot counts as exposed from this save on, and the sequence grows by one (rules A1, A10)."""
+    slot, value = s.target, s.live(s.target)
+    assert value is not None  # noqa: S101 - it is publishable
+    sinks = tuple(sink.name for sink in s.without(slot))
+    record = s.record.with_slot(slot, exposed=True, quiet_after=None).but(seq=max(s.record.seq, _highest_seq(s)) + 1)
+    effect = Publish(slot=slot, fingerprint=value, sinks=sinks)
+    return _send(s, "publish", effect, f"publish {slot} to {', '.join(sinks)}", rule="A10", record=record)
+
+
+def _wait_sinks(s: Scene) -> Step:
+    sink = s.unreadable[0]
+    waiting = Waiting(
+        reason="sink-unreadable",
+        rule="A14",
+        sentence=f"{sink.name} cannot be read: {sink.problem}; no value dies until it can",
+        shorter=f"make {sink.name} readable",
+    )
+    return _wait(s, "sink unreadable", s.now + backoff(s.record.failures + 1), waiting, failing=True)
+
+
+# -------- rows: drain
+
+
+def _retires_later(s: Scene) -> bool:
+    return s.policy.retire is Retire.NEXT_ROTATION
+
+
+def _finish_unretired(s: Scene) -> Step:
+    record = s.record.but(rotations=s.record.rotations + 1, turning=None, target=None, renewed=None, failures=0)
+    after = Scene(record, s.seen, s.policy, s.now)
+    sentence = f"rotated: {s.active} is active; the value in {s.active.other} dies at the next rotation"
+    return _move(after, "finish, retire later", Stage.IDLE, sentence)
+
+
+def _retire(s: Scene) -> Step:
+    sentence = f"{s.active.other} has been out of every sink for {spell(s.policy.drain)}"
+    return _move(s, "drained", Stage.RETIRE, sentence, rule="A1")
+
+
+def _old_blocked(s: Scene) -> bool:
+    return blocked(s, s.active.other) is not None
+
+
+def next_step(record: Record, seen: Seen, policy: Policy, now: datetime) -> Step:
+    """What to do next with this credential, by the first row that fits. Total: some row always fits."""
+    scene = Scene(mark(record, seen, policy, now), seen, policy, now)
+    for row in TABLE:
+        if record.stage in row.at and row.when(scene):
+            return row.do(scene)
+    raise AssertionError(f"no row fits {record.stage}")
+
+
+# -------- the picture
+
+
+def picture() -> str:
+    """The state picture of the docs, generated from `TABLE`, as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> unknown"]
+    seen: set[tuple[Stage, Stage, str]] = set()
+    for row in TABLE:
+        for start in sorted(row.at):
+            for end in row.to:
+                if (start, end, row.name) not in seen:
+                    seen.add((start, end, row.name))
+                    lines.append(f"    {start} --> {end}: {row.name}" + (f" ({row.rule})" if row.rule else ""))
+    return "\n".join(lines) + "\n"
+
+
+TABLE = rows()

@@ -1,0 +1,95 @@
+"""What a person may ask of a record: rotate, hold, release, rollback, vouch, take over. Pure.
+
+Each answers with the record to save by compare-and-swap and its line of history, or raises NeedsPerson with the
+reason. Never here: IO, or the rows that carry a request out (that is `plan`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from keyturn.errors import NeedsPerson
+from keyturn.model import Event, Hold, Record, Request, Stage
+from keyturn.policy import Policy
+
+
+def request(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
+    """Ask for a rotation now. Raises NeedsPerson if it is held or one is under way."""
+    if record.hold is not None:
+        raise NeedsPerson(
+            f"{record.id} is held: {record.hold.sentence}",
+            hint=f"Look, mend, then `keyturn release {record.id}`.",
+        )
+    if record.stage not in {Stage.UNKNOWN, Stage.IDLE}:
+        raise NeedsPerson(
+            f"{record.id} is already rotating ({record.stage})",
+            hint=f"`keyturn status {record.id}` says what it waits for.",
+        )
+    asked = record.but(requested=Request(at=now, because=because), not_before=None, waiting=None)
+    return asked, Event(at=now, kind="requested", sentence=because)
+
+
+def hold(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
+    """Stop the credential for a person. Both values stay as they are."""
+    if record.hold is not None:
+        raise NeedsPerson(f"{record.id} is held already: {record.hold.sentence}")
+    held = record.but(hold=Hold(reason="by-hand", sentence=because, since=now))
+    return held, Event(at=now, kind="hold", sentence=because)
+
+
+def release(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
+    """Let a held credential go on where it was. The next look judges anew whatever held it."""
+    if record.hold is None:
+        raise NeedsPerson(f"{record.id} is not held", hint=f"`keyturn status {record.id}` says what it waits for.")
+    going = record.but(hold=None, not_before=None, waiting=None, failures=0, renewals=0, confirm_since=now, etag=None)
+    return going, Event(at=now, kind="release", sentence=because)
+
+
+def rollback(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
+    """Publish the old slot again, then hold. Only while publishing or draining, and before any retire (rule A6)."""
+    if record.stage not in {Stage.PUBLISH, Stage.DRAIN} or record.turning is None or record.rolling_back:
+        raise NeedsPerson(
+            f"{record.id} is in {record.stage}: there is nothing published that could be rolled back",
+            hint="Rollback works while a rotation publishes or drains.",
+        )
+    old = record.turning.other
+    if record.slot(old).intent is not None:
+        raise NeedsPerson(
+            f"{record.id}: the old value in {old} may be dead already, its retirement has begun",
+            hint=f"A new rotation is the way back: `keyturn rotate {record.id}` once this one is done.",
+        )
+    back = record.but(
+        stage=Stage.CONFIRM,
+        since=now,
+        confirm_since=now,
+        target=old,
+        turning=None,
+        rolling_back=True,
+        hold=None,
+        not_before=None,
+        waiting=None,
+    )
+    return back, Event(at=now, kind="rollback", sentence=because, rule="A6")
+
+
+def vouch(record: Record, quiet_since: datetime, policy: Policy, because: str, now: datetime) -> tuple[Record, Event]:
+    """A person vouches that no caller has used the standby since `quiet_since` (rule A2's wait, shortened)."""
+    if quiet_since > now:
+        raise NeedsPerson("--quiet-since lies in the future", hint="Give the time of the last known use, in UTC.")
+    event = Event(
+        at=now,
+        kind="vouch",
+        sentence=f"the standby has been quiet since {quiet_since:%Y-%m-%d %H:%M} UTC: {because}",
+        rule="A2",
+    )
+    vouched = record.but(vouched=quiet_since, not_before=None, waiting=None)
+    if record.stage is Stage.UNKNOWN or record.active is None:
+        return vouched, event
+    quiet_after = quiet_since + policy.drain
+    return vouched.with_slot(record.active.other, exposed=False, quiet_after=quiet_after, unsettled_until=None), event
+
+
+def take_over(record: Record, ledger: str, because: str, now: datetime) -> tuple[Record, Event]:
+    """A person says that this ledger succeeds another whose tags the sinks carry (rule A10); adoption starts anew."""
+    blank = Record(key=record.key, id=record.id, succeeds=ledger, since=now)
+    return blank, Event(at=now, kind="take-over", sentence=because, rule="A10", facts={"ledger": ledger})

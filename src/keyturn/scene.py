@@ -1,0 +1,172 @@
+"""What a plan may judge by: a record, one look at the world, a policy, an instant.
+
+`Seen` is the look; `mark` brings a record's exposed and quiet marks up to it (rule A1); `Scene` answers the questions
+that the rows of `plan.TABLE` ask. Never here: what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import msgspec
+
+from keyturn.model import Fingerprint, Record, Slot, SlotRecord, Stage
+from keyturn.policy import Policy
+
+
+class SinkSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What one sink showed in this turn's look. `problem` is why it could not be read, if it could not."""
+
+    name: str
+    shows: Fingerprint | None = None
+    problem: str | None = None
+    write_only: bool = False
+    ledger: str | None = None
+    seq: int | None = None
+    slot: Slot | None = None
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One look: the entity, then the sinks (rule A8), and what the turn knows besides."""
+
+    ledger: str
+    """Our ledger's id."""
+    state: str = "active"
+    etag: str | None = None
+    gone: str | None = None
+    problem: str | None = None
+    """Why the entity could not be read."""
+    refused: bool = False
+    """Azure said no, rather than nothing."""
+    retry_after: float = 30.0
+    sinks: tuple[SinkSeen, ...] = ()
+    listed: bool = False
+    """Both values were read, or echoed by an own write, in this turn."""
+    held: frozenset[Fingerprint] = frozenset()
+    """The values that the turn has in memory."""
+    used: Mapping[Slot, datetime] = msgspec.field(default_factory=dict)
+    """Evidence: per slot, the last call seen with its value."""
+    skew: timedelta = timedelta(0)
+    """The local clock less Azure's."""
+    fence: bool | None = None
+    """Whether this service refuses a wrong ETag; None: not tried yet."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A record, a look, a policy and an instant: all that a guard may judge by."""
+
+    record: Record
+    seen: Seen
+    policy: Policy
+    now: datetime
+
+    @cached_property
+    def values_current(self) -> bool:
+        """The record's fingerprints are what is live (rule A11)."""
+        if self.record.etag is None:
+            return False
+        if self.seen.listed:
+            return True
+        unmoved = self.record.etag == self.seen.etag
+        asking = self.record.stage in {Stage.CONFIRM, Stage.PROVE}
+        return unmoved and (self.policy.trust_etag or asking)
+
+    def live(self, slot: Slot) -> Fingerprint | None:
+        return self.record.slot(slot).fingerprint
+
+    @property
+    def active(self) -> Slot:
+        assert self.record.active is not None  # noqa: S101 - every stage but UNKNOWN has one
+        return self.record.active
+
+    @property
+    def target(self) -> Slot:
+        return self.record.target or self.active
+
+    @property
+    def writing(self) -> Slot:
+        """The slot that RENEW or RETIRE gives a fresh value: the turning one, or the one it replaces."""
+        turning = self.record.turning or self.active.other
+        return turning if self.record.stage is Stage.RENEW else turning.other
+
+    @cached_property
+    def unreadable(self) -> tuple[SinkSeen, ...]:
+        return tuple(sink for sink in self.seen.sinks if sink.problem is not None)
+
+    def shows(self, sink: SinkSeen) -> Fingerprint | None:
+        """What a sink shows; for a write-only one, what its last answered write left there (rule A14)."""
+        return self.record.written.get(sink.name) if sink.write_only else sink.shows
+
+    def without(self, slot: Slot) -> tuple[SinkSeen, ...]:
+        """The sinks known not to hold the slot's live value."""
+        value = self.live(slot)
+        return tuple(s for s in self.seen.sinks if s.problem is None and self.shows(s) != value)
+
+    @cached_property
+    def dead(self) -> tuple[SinkSeen, ...]:
+        """The sinks that show a value which no slot holds: whoever reads them is refused."""
+        alive = {self.live(Slot.PRIMARY), self.live(Slot.SECONDARY), None}
+        return tuple(s for s in self.seen.sinks if s.problem is None and self.shows(s) not in alive)
+
+    @cached_property
+    def equal_slots(self) -> bool:
+        return self.live(Slot.PRIMARY) == self.live(Slot.SECONDARY) and self.live(Slot.PRIMARY) is not None
+
+    def settled(self, slot: Slot) -> bool:
+        """No write to the slot is unresolved (rule A5)."""
+        kept, intent = self.record.slot(slot), self.record.slot(slot).intent
+        if kept.unsettled_until is not None and self.now < kept.unsettled_until:
+            return False
+        if intent is None or intent.applied:
+            return True
+        # no request outlives `late` (protocol.md 3): after that it has not landed, and never will
+        return intent.sent_at is not None and self.now >= intent.sent_at + self.policy.settling
+
+    def confirmed(self, slot: Slot) -> bool:
+        kept = self.record.slot(slot)
+        return kept.confirmed is not None and kept.confirmed == kept.fingerprint
+
+    def publishable(self, slot: Slot) -> bool:
+        """Rule A5: live in this turn's look, confirmed by the gateways, and settled."""
+        return self.values_current and self.confirmed(slot) and self.settled(slot)
+
+    @cached_property
+    def rescue(self) -> Slot | None:
+        """A slot whose value may be published at once: the active one first, else the other (rule A12)."""
+        return next((s for s in (self.active, self.active.other) if self.publishable(s)), None)
+
+
+def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
+    """Bring the exposed and quiet marks of both slots up to this look (rule A1), and cut illegal waits (A16)."""
+    if seen.problem is not None or seen.gone is not None:
+        return record
+    scene = Scene(record, seen, policy, now)
+    for slot in Slot:
+        kept = _legal(record.slot(slot), policy, now)
+        values = {kept.fingerprint, *(kept.intent.candidates if kept.intent else ())} - {None}
+        shown = any(scene.shows(sink) in values for sink in seen.sinks if sink.problem is None)
+        being_published = record.stage is Stage.PUBLISH and record.target is slot
+        if shown:
+            kept = msgspec.structs.replace(kept, exposed=True, quiet_after=None)
+        elif kept.exposed and not being_published and not scene.unreadable and record.stage is not Stage.UNKNOWN:
+            kept = msgspec.structs.replace(kept, exposed=False, quiet_after=now + policy.drain)
+        record = record.but(**{slot.value: kept})
+    return record
+
+
+def _legal(kept: SlotRecord, policy: Policy, now: datetime) -> SlotRecord:
+    """Rule A16: an instant further away than its longest legal wait is a clock fault; recompute it from now."""
+    changes: dict[str, datetime] = {}
+    if kept.quiet_after is not None and kept.quiet_after > now + policy.drain:
+        changes["quiet_after"] = now + policy.drain
+    if kept.unsettled_until is not None and kept.unsettled_until > now + policy.settling:
+        changes["unsettled_until"] = now + policy.settling
+    if kept.accepted_at is not None and kept.accepted_at > now:
+        changes["accepted_at"] = now
+    if kept.written_at is not None and kept.written_at > now:
+        changes["written_at"] = now
+    return msgspec.structs.replace(kept, **changes) if changes else kept

@@ -1,0 +1,519 @@
+"""Advance one credential as far as it can go now: the only place where steps meet the world.
+
+The order of one turn is rule A8's: read the record, then the entity, then the sinks; ask `plan.next_step`; save the
+answer, with its intent, by compare-and-swap on that very version; only then send the effect, once, within `deadline`
+of the look; look at what came of it, save, and ask again. A turn ends when the record waits or holds. Killing it at
+any instant is safe: whatever was in the air, the next turn looks before it acts.
+
+Never here: a decision (that is `plan`), a thread, a loop that sleeps for longer than a jittered pause.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from keyturn import outcome, plan
+from keyturn.errors import Conflict, Gone, KeyturnError, NeedsPerson, NotSent, Refused, TryAgain
+from keyturn.model import Credential, Event, Fingerprint, Mode, Record, Secret, Slot
+from keyturn.policy import Policy, due_at
+from keyturn.ports import (
+    Answer,
+    Applied,
+    Clock,
+    Evidence,
+    Keyring,
+    Ledger,
+    NotApplied,
+    Notifier,
+    Probe,
+    SendBy,
+    Shown,
+    Sink,
+    Stored,
+    Tags,
+    Uncertain,
+    Values,
+)
+from keyturn.scene import Scene, Seen, SinkSeen, mark
+
+MOST_MOVES = 60
+"""So many steps in one turn at most; a rotation without faults takes about fifteen. The next turn goes on."""
+
+NEAR_EXPIRY = timedelta(days=30)
+"""Key Vault raises SecretNearExpiry 30 days before a secret expires, so expiry = next due + 30 days means due."""
+
+
+class HeldValues:
+    """The values that this process has seen, by fingerprint: in memory only, the oldest forgotten first."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._values: OrderedDict[Fingerprint, Secret] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def keep(self, fingerprint: Fingerprint, value: Secret) -> None:
+        with self._lock:
+            self._values[fingerprint] = value
+            self._values.move_to_end(fingerprint)
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
+
+    def get(self, fingerprint: Fingerprint | None) -> Secret | None:
+        with self._lock:
+            return None if fingerprint is None else self._values.get(fingerprint)
+
+    def which(self, fingerprints: Sequence[Fingerprint | None]) -> frozenset[Fingerprint]:
+        with self._lock:
+            return frozenset(f for f in fingerprints if f is not None and f in self._values)
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn saw, when it began to look by both clocks, and the record version that it read first."""
+
+    seen: Seen
+    at: datetime
+    boot: float
+    version: int
+
+
+class Advanced(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn did: the record as it stands, and the rows it went through."""
+
+    record: Record
+    rows: tuple[str, ...] = ()
+
+
+class Turn:
+    """Takes turns for the credentials of one service. Safe to share between the threads of a sweep."""
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        sinks: Callable[[Credential], Sequence[Sink]],
+        ledger: Ledger,
+        probe: Probe,
+        clock: Clock,
+        evidence: Evidence | None = None,
+        notifier: Notifier | None = None,
+        held: HeldValues | None = None,
+    ) -> None:
+        self._keyring = keyring
+        self._sinks = sinks
+        self._ledger = ledger
+        self._probe = probe
+        self._clock = clock
+        self._evidence = evidence
+        self._notifier = notifier
+        self._held = held if held is not None else HeldValues()
+        self._fence_lock = threading.Lock()
+        self._unfenced: set[str] = set()
+
+    # -------- one turn
+
+    def advance(self, credential: Credential, policy: Policy, *, force: bool = False) -> Advanced:
+        """Go on until the record waits or holds. `force` looks even before `not_before`. Raises LedgerFault."""
+        rows: list[str] = []
+        look: Look | None = None
+        while True:
+            stored = self._load(credential, policy)
+            if self._rests(stored.record, policy) and not (force and not rows):
+                return Advanced(record=stored.record, rows=tuple(rows))
+            if len(rows) >= MOST_MOVES:
+                return Advanced(record=stored.record, rows=tuple(rows))
+            if look is None or look.version != stored.version or self._stale(look, policy):
+                look = self._look(credential, stored, policy)
+            now = self._clock.now()
+            step = plan.next_step(stored.record, look.seen, policy, now)
+            rows.append(step.row)
+            try:
+                look = self._take(credential, policy, stored, look, step)
+            except Conflict:
+                look = None  # somebody else saved first: take a new turn at once (rule A8)
+
+    def _load(self, credential: Credential, policy: Policy) -> Stored:
+        stored = self._ledger.load(credential.key)
+        if stored is None:
+            blank = Record(key=credential.key, id=credential.id, policy=policy.digest)
+            return Stored(record=blank, version=0)
+        if stored.record.policy == policy.digest and stored.record.id == credential.id:
+            return stored
+        changed = stored.record.but(policy=policy.digest, id=credential.id, not_before=None)
+        return Stored(record=changed, version=stored.version)
+
+    def _rests(self, record: Record, policy: Policy) -> bool:
+        """It waits or holds. A wait longer than any legal one is a clock fault: look again (rule A16)."""
+        if record.hold is not None:
+            return True
+        if record.not_before is None:
+            return False
+        left = record.not_before - self._clock.now()
+        return timedelta(0) < left <= policy.longest_wait
+
+    def _stale(self, look: Look, policy: Policy) -> bool:
+        """Half of `deadline` is gone: look again rather than risk dropping the next effect (rule A4)."""
+        wall = (self._clock.now() - look.at).total_seconds()
+        boot = self._clock.boottime() - look.boot
+        return max(wall, boot) > policy.deadline.total_seconds() / 2 or wall < 0
+
+    def _take(self, credential: Credential, policy: Policy, stored: Stored, look: Look, step: plan.Step) -> Look | None:
+        """Save the step, send its effect, learn what came of it. Returns the look as it stands, or None: look anew."""
+        events = [step.event] if step.event is not None else []
+        match step.effect:
+            case None:
+                return self._kept(look, self._save(step.record, stored.version, events))
+            case plan.ReadValues():
+                version = self._save(step.record, stored.version, [])
+                return self._read_values(credential, policy, step.record, version, look)
+            case plan.ProveFence():
+                version = self._save(step.record, stored.version, events)
+                return self._prove_fence(credential, policy, step.record, version, look)
+            case plan.Write() as write:
+                return self._write(credential, policy, stored.version, step, write, look)
+            case plan.Ask() as ask:
+                version = self._save(step.record, stored.version, [])
+                return self._ask(policy, step.record, version, ask, look)
+            case plan.Publish() as publish:
+                version = self._save(step.record, stored.version, events)
+                return self._publish(credential, policy, step.record, version, publish, look)
+
+    def _save(self, record: Record, expected: int, events: Sequence[Event]) -> int:
+        version = self._ledger.save(record, expected, events)
+        if self._notifier is not None:
+            for event in events:
+                self._notifier.tell(record.id, event)
+        return version
+
+    @staticmethod
+    def _kept(look: Look, version: int, **changes: object) -> Look:
+        seen = msgspec.structs.replace(look.seen, **changes) if changes else look.seen
+        return msgspec.structs.replace(look, version=version, seen=seen)
+
+    # -------- looking: the entity, then the sinks (A8)
+
+    def _look(self, credential: Credential, stored: Stored, policy: Policy) -> Look:
+        at, boot = self._clock.now(), self._clock.boottime()
+        seen = Seen(ledger=self._ledger.id, fence=self._fence(credential))
+        try:
+            entity = self._keyring.read(credential)
+            skew = timedelta(0) if entity.date is None else self._clock.now() - entity.date
+            used = {} if self._evidence is None else self._evidence.last_used(credential)
+        except Gone as gone:
+            seen = msgspec.structs.replace(seen, gone=_told(gone))
+        except Refused as refused:
+            seen = msgspec.structs.replace(seen, problem=_told(refused), refused=True)
+        except TryAgain as later:
+            seen = msgspec.structs.replace(seen, problem=later.message, retry_after=later.after)
+        else:
+            sinks = tuple(self._read_sink(sink) for sink in self._sinks(credential))
+            seen = msgspec.structs.replace(
+                seen, state=entity.state, etag=entity.etag, skew=skew, used=used, sinks=sinks
+            )
+        record = stored.record
+        held = self._held.which([record.primary.fingerprint, record.secondary.fingerprint])
+        return Look(seen=msgspec.structs.replace(seen, held=held), at=at, boot=boot, version=stored.version)
+
+    def _read_sink(self, sink: Sink) -> SinkSeen:
+        if sink.write_only:
+            return SinkSeen(name=sink.name, write_only=True)
+        try:
+            shown: Shown = sink.read()
+        except KeyturnError as problem:
+            return SinkSeen(name=sink.name, problem=_told(problem))
+        shows = None if shown.value is None else shown.value.fingerprint(self._ledger.salt)
+        if shows is not None and shown.value is not None:
+            self._held.keep(shows, shown.value)
+        return SinkSeen(name=sink.name, shows=shows, ledger=shown.ledger, seq=shown.seq, slot=shown.slot)
+
+    def _fence(self, credential: Credential) -> bool | None:
+        if _service_key(credential) in self._unfenced:
+            return False
+        return True if self._ledger.note(_fence_note(credential)) is not None else None
+
+    def _send_by(self, look: Look, policy: Policy) -> SendBy:
+        span = policy.deadline.total_seconds()
+        return SendBy(at=look.at + policy.deadline, boot=look.boot + span, seconds=span)
+
+    # -------- effects
+
+    def _read_values(
+        self, credential: Credential, policy: Policy, record: Record, version: int, look: Look
+    ) -> Look | None:
+        now = self._clock.now()
+        try:
+            values = self._keyring.read_values(credential)
+        except Gone:
+            return None  # the next look says the same, and holds
+        except (Refused, TryAgain) as problem:
+            refused = isinstance(problem, Refused)
+            after = problem.after if isinstance(problem, TryAgain) else 0.0
+            told = outcome.learn_no_answer(
+                record, problem.message, now, hint=problem.hint, refused=refused, after=after
+            )
+            self._save(told[0], version, [told[1]])
+            return None
+        return self._learn_values(record, version, values, policy, look)
+
+    def _learn_values(self, record: Record, version: int, values: Values, policy: Policy, look: Look) -> Look:
+        """Keep both values in memory, their fingerprints in the record."""
+        live = {slot: values.of(slot).fingerprint(self._ledger.salt) for slot in Slot}
+        for slot in Slot:
+            self._held.keep(live[slot], values.of(slot))
+        learned, events = outcome.learn_values(record, live, values.etag, policy, self._clock.now())
+        version = self._save(learned, version, events)
+        held = self._held.which(list(live.values()))
+        return self._kept(look, version, etag=values.etag, listed=True, held=held)
+
+    def _prove_fence(
+        self, credential: Credential, policy: Policy, record: Record, version: int, look: Look
+    ) -> Look | None:
+        """Once per service: whoever comes first proves it, the others read the note (protocol.md 1, last part)."""
+        with self._fence_lock:
+            if self._fence(credential) is not None:
+                return None
+            try:
+                answer = self._keyring.prove_fence(credential, self._send_by(look, policy))
+            except NotSent:
+                return None
+            now = self._clock.now()
+            match answer:
+                case NotApplied(status=412):
+                    self._ledger.put_note(_fence_note(credential), f"proven at {now:%Y-%m-%dT%H:%M:%SZ}")
+                    return None
+                case NotApplied(status=401 | 403 | 404 | 429) as refusal:
+                    told = outcome.learn_no_answer(
+                        record, refusal.sentence, now, hint=refusal.hint, refused=True, after=refusal.after or 0.0
+                    )
+                case Uncertain(sentence=sentence):
+                    told = outcome.learn_no_answer(record, sentence, now)
+                case _:
+                    self._unfenced.add(_service_key(credential))
+                    return None
+        self._save(told[0], version, [told[1]])
+        return None
+
+    def _write(
+        self,
+        credential: Credential,
+        policy: Policy,
+        expected: int,
+        step: plan.Step,
+        write: plan.Write,
+        look: Look,
+    ) -> Look | None:
+        """Save the intent, write the slot once, learn the answer."""
+        record, value = self._with_candidate(step.record, write)
+        version = self._save(record, expected, [step.event] if step.event is not None else [])
+        send_by = self._send_by(look, policy)
+        try:
+            if value is None:
+                answer = self._keyring.regenerate(credential, write.slot, send_by)
+            else:
+                answer = self._set_value(credential, write, value, send_by)
+        except NotSent:
+            self._save(outcome.learn_not_sent(record, write.slot), version, [])
+            return None
+        return self._learn_write(record, version, write, answer, policy, look)
+
+    def _with_candidate(self, record: Record, write: plan.Write) -> tuple[Record, Secret | None]:
+        """Draw a value as Azure draws its own, 32 lower-case hex digits of 16 random bytes, into the intent (A9)."""
+        if write.mode is Mode.REGENERATE:
+            return record, None
+        return self._with_value(record, write.slot, Secret(self._clock.random_bytes(16).hex()))
+
+    def _with_value(self, record: Record, slot: Slot, value: Secret) -> tuple[Record, Secret]:
+        fingerprint = value.fingerprint(self._ledger.salt)
+        self._held.keep(fingerprint, value)
+        intent = record.slot(slot).intent
+        assert intent is not None  # noqa: S101 - a write step carries one
+        drawn = msgspec.structs.replace(intent, candidates=(*intent.candidates, fingerprint))
+        return record.with_slot(slot, intent=drawn), value
+
+    def _set_value(self, credential: Credential, write: plan.Write, value: Secret, send_by: SendBy) -> Answer:
+        """A 412 whose ETag has not moved is another write under the same owner: the same value once more (A9)."""
+        etag = write.etag or ""
+        answer = self._keyring.set_value(credential, write.slot, value, etag, send_by)
+        if not isinstance(answer, NotApplied) or answer.status != 412:
+            return answer
+        try:
+            moved = self._keyring.read(credential).etag != etag
+        except KeyturnError:
+            return answer
+        if moved:
+            return answer
+        self._clock.wait(0.5 + self._clock.random_bytes(1)[0] / 170)  # 0.5 to 2 s
+        try:
+            again = self._keyring.set_value(credential, write.slot, value, etag, send_by)
+        except NotSent:
+            return answer
+        if isinstance(again, NotApplied) and again.status == 412:
+            return Uncertain(sentence="412 twice for one value")  # A18
+        return again
+
+    def _learn_write(
+        self, record: Record, version: int, write: plan.Write, answer: Answer, policy: Policy, look: Look
+    ) -> Look | None:
+        now = self._clock.now()
+        match answer:
+            case Applied(values=Values() as values):
+                return self._learn_values(record, version, values, policy, look)
+            case Applied() if write.mode is Mode.REGENERATE:
+                learned, event = outcome.learn_acknowledged(record, write.slot), None
+            case Applied():
+                learned, event = record.but(etag=None), None
+            case NotApplied() as refusal:
+                learned, event = outcome.learn_refused(record, write.slot, refusal, now)
+            case Uncertain(sentence=sentence):
+                learned, event = outcome.learn_unclear(record, sentence, now)
+        version = self._save(learned, version, [event] if event is not None else [])
+        if isinstance(answer, Applied):
+            return self._kept(look, version)
+        return None
+
+    def _ask(self, policy: Policy, record: Record, version: int, ask: plan.Ask, look: Look) -> Look | None:
+        value, spec = self._held.get(ask.fingerprint), policy.probe
+        assert value is not None  # noqa: S101 - the row asked for it
+        assert spec is not None  # noqa: S101 - the row asked for it
+        try:
+            gateways = spec.gateways or tuple(self._keyring.gateways())
+        except (Refused, TryAgain) as problem:
+            told = outcome.learn_no_answer(record, problem.message, self._clock.now(), hint=problem.hint)
+            self._save(told[0], version, [told[1]])
+            return None
+        verdict = self._probe.ask(gateways, spec, value, policy.accepts)
+        now = self._clock.now()
+        if verdict.accepted and not verdict.proves_nothing:
+            learned, event = outcome.learn_accepted(record, ask.slot, ask.fingerprint, now)
+        else:
+            learned, event = outcome.learn_not_accepted(record, verdict.sentence, verdict.proves_nothing, now)
+        return self._kept(look, self._save(learned, version, [event]))
+
+    def _publish(
+        self,
+        credential: Credential,
+        policy: Policy,
+        record: Record,
+        version: int,
+        publish: plan.Publish,
+        look: Look,
+    ) -> Look | None:
+        """Write every sink that does not show the value, read each again, save. A write that was too late: look anew."""
+        value = self._held.get(publish.fingerprint)
+        assert value is not None  # noqa: S101 - the row asked for it
+        tags = self._tags(credential, policy, record, publish.slot)
+        written_only: list[str] = []
+        refused: dict[str, NotApplied] = {}
+        fresh = {sink.name: sink for sink in look.seen.sinks}
+        for sink in self._sinks(credential):
+            if sink.name not in publish.sinks:
+                continue
+            try:
+                answer = sink.write(value, tags, self._send_by(look, policy))
+            except NotSent:
+                return None
+            if isinstance(answer, NotApplied):
+                refused[sink.name] = answer
+            elif sink.write_only and isinstance(answer, Applied):
+                written_only.append(sink.name)
+            fresh[sink.name] = self._read_sink(sink)
+        now = self._clock.now()
+        learned, events = outcome.learn_published(record, publish.fingerprint, tuple(written_only), refused, now)
+        version = self._save(learned, version, events)
+        return self._kept(look, version, sinks=tuple(fresh.values()))
+
+    def _tags(self, credential: Credential, policy: Policy, record: Record, slot: Slot) -> Tags:
+        now = self._clock.now()
+        next_due = due_at(record.but(active=slot), policy) or now + policy.every
+        return Tags(
+            ledger=self._ledger.id,
+            seq=record.seq,
+            slot=slot,
+            provider_address=credential.address,
+            validity_days=max(1, policy.every.days),
+            expires=max(next_due, now) + NEAR_EXPIRY,
+        )
+
+    # -------- by hand: one slot of one credential
+
+    def write_slot(
+        self,
+        credential: Credential,
+        policy: Policy,
+        slot: Slot,
+        value: Secret | None,
+        *,
+        because: str,
+        cut_off_callers: bool = False,
+    ) -> Advanced:
+        """`key set` (a chosen `value`) and `key regenerate` (None): a slot write with an intent, never beside the
+        record. Refused with NeedsPerson unless the slot is quiet, or the callers it cuts off were named and agreed to.
+        """
+        stored, look = self._ready_to_write(credential, policy, fenced=value is not None)
+        now = self._clock.now()
+        record = mark(stored.record, look.seen, policy, now)
+        scene = Scene(record, look.seen, policy, now)
+        why = plan.blocked(scene, slot)
+        if why is not None and not (cut_off_callers and why.reason in plan.CUTTING_OFF):
+            raise NeedsPerson(
+                f"{credential.id}: {slot} may not be written now: {why.sentence} ({why.rule})",
+                hint=f"Wait until {why.until:%Y-%m-%d %H:%M} UTC, or see --cut-off-callers.",
+            )
+        mode = Mode.REGENERATE if value is None else Mode.SET
+        step = plan.write_by_hand(scene, slot, mode, because)
+        write = plan.Write(slot=slot, mode=mode, etag=look.seen.etag)
+        if value is not None:
+            record, _ = self._with_value(step.record, slot, value)
+            step = msgspec.structs.replace(step, record=record)
+        version = self._save(step.record, stored.version, [step.event] if step.event is not None else [])
+        send_by = self._send_by(look, policy)
+        try:
+            if value is None:
+                answer = self._keyring.regenerate(credential, slot, send_by)
+            else:
+                answer = self._set_value(credential, write, value, send_by)
+        except NotSent as late:
+            self._save(outcome.learn_not_sent(step.record, slot), version, [])
+            raise TryAgain("the write was dropped: its look was too old", hint="Run the command again.") from late
+        self._learn_write(step.record, version, write, answer, policy, look)
+        if isinstance(answer, NotApplied):
+            raise Refused(answer.sentence, status=answer.status, code=answer.code, hint=answer.hint)
+        return self.advance(credential, policy, force=True)
+
+    def _ready_to_write(self, credential: Credential, policy: Policy, *, fenced: bool) -> tuple[Stored, Look]:
+        """A record that is adopted and not held, with values that are live now and, to set one, a proven fence."""
+        self.advance(credential, policy, force=True)
+        stored = self._load(credential, policy)
+        if stored.record.active is None or stored.record.hold is not None:
+            why = stored.record.hold.sentence if stored.record.hold is not None else "it is not adopted yet"
+            raise NeedsPerson(f"{credential.id}: {why}", hint=f"`keyturn status {credential.id}` tells more.")
+        look = self._look(credential, stored, policy)
+        if fenced and look.seen.fence is None:
+            self._prove_fence(credential, policy, stored.record, stored.version, look)
+            stored = self._load(credential, policy)
+            look = self._look(credential, stored, policy)
+        if fenced and look.seen.fence is not True:
+            raise NeedsPerson(
+                f"{credential.id}: this service did not refuse a write with a wrong ETag, so a value cannot be set safely",
+                hint=f"`keyturn key regenerate {credential.id}` needs no fence.",
+            )
+        if look.seen.problem is not None or look.seen.gone is not None:
+            raise Refused(look.seen.problem or look.seen.gone or "", hint="Nothing was changed.")
+        return stored, look
+
+
+def _told(problem: KeyturnError) -> str:
+    return f"{problem.message}. {problem.hint}" if problem.hint else problem.message
+
+
+def _service_key(credential: Credential) -> str:
+    """The service's lower-cased ARM id, of which every credential's key is a child."""
+    return "/".join(credential.key.split("/")[:9])
+
+
+def _fence_note(credential: Credential) -> str:
+    return f"fence {_service_key(credential)}"
