@@ -1,0 +1,193 @@
+# ruff: noqa: PLC0415 - what is costly to import is imported on first use
+"""The way to Resource Manager.
+
+Decides that an effect is sent exactly once and in time (rule A4), and that a list is followed on our own endpoint
+alone. What an answer means is in `answers` (rule A18); reads are tried again, in `reads`. No policy of the Azure
+libraries that re-sends, follows redirects, registers providers or logs is in this pipeline: its only policy writes
+the User-Agent.
+
+Never here: what API Management means by a body.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from keyturn.azure import answers
+from keyturn.azure.agent import user_agent
+from keyturn.azure.answers import Reply
+from keyturn.azure.budget import ARM_RATES, Budget
+from keyturn.azure.once import Abandoned, bounded, refuse_late, too_late
+from keyturn.azure.reads import LIMIT, Failed, patiently
+from keyturn.azure.signin import Identity
+from keyturn.azure.transport import transport
+from keyturn.errors import KeyturnError, NotSent, Refused, TryAgain
+from keyturn.model import Secret
+from keyturn.ports import Clock, NotApplied, SendBy, Uncertain
+
+if TYPE_CHECKING:
+    from azure.core.rest import HttpRequest, HttpResponse
+    from azure.mgmt.core import ARMPipelineClient
+
+_AZURE_SUBSCRIPTION: Final = re.compile(r"^/subscriptions/([^/?]+)", re.IGNORECASE)
+
+
+class Arm:
+    """Resource Manager, as one principal, with one budget per azure subscription. Thread-safe.
+
+    `share` is the part of Azure's allowance that keyturn uses. Paths begin with `/subscriptions/`, percent-encoded.
+    """
+
+    def __init__(self, identity: Identity, clock: Clock, *, share: float = 0.5, read_limit: float = LIMIT) -> None:
+        self._identity = identity
+        self._cloud = identity.cloud
+        self._clock = clock
+        self._share = share
+        self._read_limit = read_limit
+        self._lock = threading.Lock()
+        self._budgets: dict[str, Budget] = {}
+        self._client: ARMPipelineClient[HttpRequest, HttpResponse] | None = None
+
+    def read(self, path: str, *, api_version: str, what: str) -> Reply:
+        """GET. Raises TryAgain, Refused, Gone."""
+        return self._read("GET", f"{path}?api-version={api_version}", "reads", what)
+
+    def ask(self, path: str, *, api_version: str, what: str) -> Reply:
+        """A POST that changes nothing, such as listSecrets; Azure charges it as a write. Raises TryAgain, Refused,
+        Gone."""
+        return self._read("POST", f"{path}?api-version={api_version}", "writes", what)
+
+    def pages(self, path: str, *, api_version: str, what: str) -> Iterator[Mapping[str, Any]]:
+        """The items of a list, page after page, in Azure's order. Raises TryAgain, Refused, Gone."""
+        target = f"{path}?api-version={api_version}"
+        seen = {target}
+        while True:
+            page = self._read("GET", target, "reads", what).json()
+            yield from page.get("value") or ()
+            following = page.get("nextLink")
+            if not following:
+                return
+            # A nextLink names the host with :443 (azure-recorded 5). Only its path and query are followed, on our
+            # own endpoint: the token goes nowhere else.
+            parts = urlsplit(following)
+            target = f"{parts.path}?{parts.query}"
+            if target in seen:
+                raise Refused(f"{what}: Azure's list leads back to a page already read")
+            seen.add(target)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        api_version: str,
+        what: str,
+        send_by: SendBy,
+        body: Mapping[str, Any] | None = None,
+        etag: str | None = None,
+        secrets: tuple[Secret, ...] = (),
+    ) -> Reply | NotApplied | Uncertain:
+        """Send an effect exactly once. A Reply is a success (2xx). Raises NotSent.
+
+        `secrets` are masked should Azure's error message quote them.
+        """
+        token = self._token_beforehand(what, send_by)
+        budget = self._budget(path)
+        if not budget.take("writes", latest=send_by.boot):
+            raise too_late(what)
+        headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
+        if etag is not None:
+            headers["If-Match"] = etag
+        target = f"{path}?api-version={api_version}"
+        client = self._pipeline()
+        refuse_late(self._clock, send_by, what)
+        sent_at = self._clock.boottime()
+        try:
+            reply = bounded(send_by.seconds, lambda: self._call(client, method, target, headers, body))
+        except Abandoned:
+            return Uncertain(sentence=f"{what}: no answer within {send_by.seconds:g} s, it may still happen")
+        except Exception as error:  # noqa: BLE001 - whatever broke, broke after it may have been sent
+            return Uncertain(sentence=f"{what}: the connection broke ({type(error).__name__}), it may have happened")
+        self._learn(budget, "writes", reply, sent_at)
+        if 200 <= reply.status < 300:
+            return reply
+        return answers.effect_failed(reply, what, secrets)
+
+    def _token_beforehand(self, what: str, send_by: SendBy) -> Secret:
+        """A token, fetched before the effect's own time is looked at; a failed sign-in has sent nothing."""
+        try:
+            return bounded(send_by.seconds, lambda: self._identity.token(self._cloud.arm_scope))
+        except Abandoned:
+            raise too_late(what) from None
+        except KeyturnError as error:
+            raise NotSent(f"{what} was not sent: {error.message}", hint=error.hint) from None
+
+    def _read(self, method: str, target: str, kind: str, what: str) -> Reply:
+        return patiently(self._clock, what, self._identity.forget, lambda: self._try_read(method, target, kind, what))
+
+    def _try_read(self, method: str, target: str, kind: str, what: str) -> Reply | Failed | TryAgain:
+        budget = self._budget(target)
+        token = self._identity.token(self._cloud.arm_scope)
+        if not budget.take(kind):
+            raise TryAgain(f"{what}: keyturn is stopping", after=0.0)
+        client = self._pipeline()
+        headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
+        sent_at = self._clock.boottime()
+        try:
+            reply = bounded(self._read_limit, lambda: self._call(client, method, target, headers, None))
+        except Abandoned:
+            return TryAgain(f"{what}: no answer within {self._read_limit:g} s")
+        except Exception as error:  # noqa: BLE001 - azure-core lets strangers' exceptions through
+            return TryAgain(f"{what}: cannot reach {self._cloud.arm} ({type(error).__name__})")
+        self._learn(budget, kind, reply, sent_at)
+        return reply if 200 <= reply.status < 300 else Failed(reply)
+
+    def _call(
+        self,
+        client: ARMPipelineClient[HttpRequest, HttpResponse],
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: Mapping[str, Any] | None,
+    ) -> Reply:
+        from azure.core.rest import HttpRequest
+
+        request = HttpRequest(
+            method,
+            self._cloud.arm + target,
+            headers=headers if body is None else headers | {"Content-Type": "application/json"},
+            content=None if body is None else json.dumps(body),
+        )
+        response = client.send_request(request)
+        return Reply(response.status_code, response.headers, response.content)
+
+    def _learn(self, budget: Budget, kind: str, reply: Reply, sent_at: float) -> None:
+        remaining = reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", "")
+        if remaining.isdecimal():
+            budget.follow(kind, int(remaining), sent_at)
+        if reply.status == 429:
+            budget.close(kind, reply.retry_after or 1.0)
+
+    def _budget(self, path: str) -> Budget:
+        found = _AZURE_SUBSCRIPTION.match(path)
+        azure_subscription = found[1].lower() if found else ""
+        with self._lock:
+            budget = self._budgets.get(azure_subscription)
+            if budget is None:
+                budget = self._budgets[azure_subscription] = Budget(self._clock, ARM_RATES, self._share)
+            return budget
+
+    def _pipeline(self) -> ARMPipelineClient[HttpRequest, HttpResponse]:
+        with self._lock:
+            if self._client is None:
+                from azure.core.pipeline.policies import UserAgentPolicy
+                from azure.mgmt.core import ARMPipelineClient
+
+                agent = UserAgentPolicy(base_user_agent=user_agent(), user_agent_use_env=False)
+                self._client = ARMPipelineClient(self._cloud.arm, policies=[agent], transport=transport(self._cloud))
+            return self._client

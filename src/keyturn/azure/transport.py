@@ -1,0 +1,49 @@
+# ruff: noqa: PLC0415 - what is costly to import is imported on first use
+"""The sockets under every Azure library, made once per cloud.
+
+Decides proxies, trust and pooling: HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE are honoured, `.netrc`, cookies and
+every hidden second try are not. Never here: what is sent.
+"""
+
+from __future__ import annotations
+
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Final
+
+from keyturn.azure.cloud import Cloud
+
+if TYPE_CHECKING:
+    import requests
+    from azure.core.pipeline.transport import RequestsTransport
+
+CONNECT_SECONDS: Final = 10
+READ_SECONDS: Final = 60
+CONNECTIONS: Final = 64
+
+
+def transport(cloud: Cloud) -> RequestsTransport:
+    """azure-core's own transport over a session of ours. Thread-safe as we use it: it keeps no state but the pool."""
+    import requests
+    from azure.core.pipeline.transport import RequestsTransport
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    session = requests.Session()
+    session.auth = _keep_authorization
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    once = Retry(total=False, redirect=False, raise_on_status=False)
+    adapter = HTTPAdapter(pool_connections=8, pool_maxsize=CONNECTIONS, max_retries=once)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return RequestsTransport(
+        session=session,
+        session_owner=False,
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        connection_verify=cloud.ca_bundle or True,
+    )
+
+
+def _keep_authorization(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Without an auth of its own, requests replaces the Authorization header by what `.netrc` holds for the host."""
+    return request

@@ -1,0 +1,1 @@
+"""Clocks: where time and randomness come from."""

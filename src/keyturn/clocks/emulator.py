@@ -1,0 +1,110 @@
+"""The emulator's clock, read over its control API: a month passes in seconds.
+
+Decides nothing about time; it moves only on the emulator's command. Never here: moving it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from keyturn.errors import TryAgain
+
+FRESH: Final = 0.002
+"""Machine seconds for which a reading is used again."""
+LONGEST_POLL: Final = 25.0
+"""Machine seconds that one request for a wait may hang."""
+LONGEST_SILENCE: Final = 60.0
+
+
+class _Reading(NamedTuple):
+    now: datetime
+    boot: float
+    taken: float
+
+
+class EmulatorClock:
+    """Emulated time. `control_url` is `http://host:port/_emulator`, `secret` the bearer secret printed at start, and
+    `name` what the emulator shows of this process while it waits.
+
+    Thread-safe: each thread keeps a connection of its own. Raises TryAgain when the emulator is gone.
+    """
+
+    def __init__(
+        self, control_url: str, secret: str, name: str = "keyturn", stop: threading.Event | None = None
+    ) -> None:
+        parts = urlsplit(control_url)
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
+        self._path = parts.path.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+        self._name = name
+        self._mine = threading.local()
+        self._last: _Reading | None = None
+        self.stop = stop or threading.Event()
+
+    def now(self) -> datetime:
+        return self._read().now
+
+    def boottime(self) -> float:
+        """Emulated seconds that really passed since the emulator started; a jump of its clock does not count."""
+        return self._read().boot
+
+    def random_bytes(self, count: int) -> bytes:
+        """From the operating system: keys must not repeat because time does."""
+        return os.urandom(count)
+
+    def wait(self, seconds: float) -> None:
+        """Until `seconds` of emulated time have passed, which happens when somebody moves the emulator's clock."""
+        if seconds <= 0:
+            return
+        start = self._fetch("GET", "/clock", None)
+        end = start.boot + seconds
+        reading = start
+        while reading.boot < end and not self.stop.is_set():
+            until = reading.now + timedelta(seconds=end - reading.boot)
+            body = {"name": self._name, "until": _iso(until), "max_seconds": LONGEST_POLL}
+            reading = self._fetch("POST", "/clock/wait", body)
+
+    def _read(self) -> _Reading:
+        last = self._last
+        if last is None or time.monotonic() - last.taken > FRESH:
+            last = self._fetch("GET", "/clock", None)
+        return last
+
+    def _fetch(self, method: str, path: str, body: dict[str, Any] | None) -> _Reading:
+        started = time.monotonic()
+        payload = None if body is None else json.dumps(body)
+        for left in (1, 0):
+            connection = self._connection()
+            try:
+                connection.request(method, self._path + path, payload, self._headers)
+                response = connection.getresponse()
+                told = json.loads(response.read())
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                connection.close()
+                if left == 0:
+                    raise TryAgain(f"the emulator's clock does not answer ({type(error).__name__})") from None
+                continue
+            if response.status != 200:
+                raise TryAgain(f"the emulator's clock answered {response.status}")
+            reading = _Reading(datetime.fromisoformat(told["now"]).astimezone(UTC), float(told["boot"]), started)
+            self._last = reading
+            return reading
+        raise AssertionError("unreachable")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=LONGEST_SILENCE)
+            self._mine.connection = connection
+        return connection
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"

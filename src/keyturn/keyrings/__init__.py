@@ -1,0 +1,1 @@
+"""Keyrings: the places that hold two-slot credentials, one adapter per kind."""

@@ -1,0 +1,1 @@
+"""Probes: how the gateways are asked whether they accept a value."""

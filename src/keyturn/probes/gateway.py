@@ -1,0 +1,140 @@
+"""Calls API Management's gateways with a value, each time on a fresh connection (rule A17).
+
+What counts: the gateway checks the value before it calls a backend, so that any answer but 401, 403, 404, 429 and
+5xx proves that it was accepted, a backend's own 400 included. 401 and 403 are refusals. 404 is none of both: the
+gateway looks for the path before it looks at the value, so a probe path that does not exist proves nothing. A
+redirect is not followed. Nothing of an answer is read but its status.
+
+Never here: how often to ask again, or what an accepted value may be used for.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import ssl
+import urllib.request
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+from keyturn.azure.agent import user_agent
+from keyturn.azure.once import Abandoned, bounded
+from keyturn.model import Secret
+from keyturn.policy import ProbeSpec
+from keyturn.ports import Clock, Verdict
+
+LIMIT: Final = 10.0
+"""Machine seconds that one call may take, however its answer drips."""
+CONTROL_BYTES: Final = 16
+"""The negative control looks like a value that Azure draws: 32 lower-case hex digits."""
+
+
+class GatewayProbe:
+    """Thread-safe. `ca_bundle` is a PEM file that replaces the usual authorities; without one, REQUESTS_CA_BUNDLE and
+    SSL_CERT_FILE are honoured, as are HTTPS_PROXY and NO_PROXY. `limit` is in machine seconds per call."""
+
+    def __init__(self, clock: Clock, ca_bundle: str | None = None, *, limit: float = LIMIT) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._agent = user_agent("keyturn-probe")
+        trusted = ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or None
+        self._trust = ssl.create_default_context(cafile=trusted)
+
+    def ask(self, gateways: Sequence[str], spec: ProbeSpec, value: Secret, accepts: int) -> Verdict:
+        """Raises nothing. The first gateway that does not accept ends it."""
+        for gateway in spec.gateways or gateways:
+            verdict = self._ask_one(gateway, spec, value, accepts)
+            if not verdict.accepted:
+                return verdict
+        if not (spec.gateways or gateways):
+            return Verdict(accepted=False, sentence="there is no gateway to ask")
+        count = len(spec.gateways or gateways)
+        return Verdict(accepted=True, sentence=f"{count} gateway(s) accepted it {accepts} times each")
+
+    def _ask_one(self, gateway: str, spec: ProbeSpec, value: Secret, accepts: int) -> Verdict:
+        control = Secret(self._clock.random_bytes(CONTROL_BYTES).hex())
+        status = self._call(gateway, spec, control)
+        if isinstance(status, int) and _accepted(status):
+            return Verdict(
+                accepted=False,
+                proves_nothing=True,
+                sentence=f"{_where(gateway, spec)} also accepts a value that nobody has ({status})",
+            )
+        if status != 401:
+            return Verdict(accepted=False, sentence=_refusal(gateway, spec, status, "a value that nobody has"))
+        for number in range(1, accepts + 1):
+            status = self._call(gateway, spec, value)
+            if not isinstance(status, int) or not _accepted(status):
+                how = f"the value, call {number} of {accepts}"
+                return Verdict(accepted=False, sentence=_refusal(gateway, spec, status, how))
+        return Verdict(accepted=True)
+
+    def _call(self, gateway: str, spec: ProbeSpec, value: Secret) -> int | str:
+        """The status, or why there is none."""
+        try:
+            return bounded(self._limit, lambda: self._send(gateway, spec, value))
+        except Abandoned:
+            return f"no answer within {self._limit:g} s"
+        except ssl.SSLCertVerificationError as error:
+            return f"its certificate is not trusted: {error.verify_message}"
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+            return f"it cannot be reached: {reason}"
+
+    def _send(self, gateway: str, spec: ProbeSpec, value: Secret) -> int:
+        headers = {"User-Agent": self._agent, "Connection": "close", "Accept": "*/*"}
+        base = urlsplit(gateway)
+        target = f"{base.path.rstrip('/')}/{spec.path.lstrip('/')}"
+        if spec.query is None:
+            headers[spec.header] = value.reveal()
+        else:
+            target += f"{'&' if '?' in target else '?'}{quote(spec.query)}={quote(value.reveal(), safe='')}"
+        connection = self._connection(base.scheme, base.hostname or "", base.port)
+        try:
+            connection.request(spec.method, target, headers=headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+        """A fresh one, through the environment's proxy where it names one for this host."""
+        if scheme == "http":  # a self-hosted gateway behind something that ends TLS
+            return http.client.HTTPConnection(host, port, timeout=self._limit)
+        proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get("https")
+        if proxy is None:
+            return http.client.HTTPSConnection(host, port, timeout=self._limit, context=self._trust)
+        via = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        connection = http.client.HTTPSConnection(
+            via.hostname or "", via.port or 80, timeout=self._limit, context=self._trust
+        )
+        connection.set_tunnel(host, port or 443, headers=_proxy_authorization(via.username, via.password))
+        return connection
+
+
+def _accepted(status: int) -> bool:
+    return status < 500 and status not in {401, 403, 404, 429}
+
+
+def _where(gateway: str, spec: ProbeSpec) -> str:
+    return f"{gateway.rstrip('/')}/{spec.path.lstrip('/')}"
+
+
+def _refusal(gateway: str, spec: ProbeSpec, status: int | str, what: str) -> str:
+    """A sentence with no value in it; the path is the configuration's own."""
+    where = _where(gateway, spec)
+    if isinstance(status, str):
+        return f"{where}: {status}"
+    if status == 404:
+        return f"{where}: the probe path does not exist at this gateway (404)"
+    if status in {401, 403}:
+        return f"{where} refuses {what} ({status})"
+    return f"{where} answered {status} to {what}: it cannot tell now"
+
+
+def _proxy_authorization(user: str | None, password: str | None) -> dict[str, str]:
+    if user is None:
+        return {}
+    pair = f"{unquote(user)}:{unquote(password or '')}".encode()
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
