@@ -22,6 +22,7 @@ from keyturn_emulator.arm_errors import ArmError
 from keyturn_emulator.arm_routes import Row, Table, Visit
 from keyturn_emulator.clock import machine_now
 from keyturn_emulator.entra import Principal, TokenFault
+from keyturn_emulator.flights import Flights
 from keyturn_emulator.rbac import allows, has_any_role
 from keyturn_emulator.switches import is_on
 from keyturn_emulator.throttling import Throttle, operation_of
@@ -139,6 +140,7 @@ class ArmRoom:
         self._world = world
         self._table = Table((_OPEN_ROW, *_ARM_ROWS, *apim_plane.ROWS))
         self._throttle = Throttle()
+        self.flights = Flights(world)
         self._ids = random.Random("correlation")  # noqa: S311 - ids, apart from the world's own random
 
     def answer(self, call: Call) -> Answer:
@@ -164,6 +166,8 @@ class ArmRoom:
         self._authorize(visit, row, principal)
         self._charge(visit, row, principal)
         self._find_service(visit)
+        if self.flights.blocks(visit.call):
+            raise arm_errors.precondition_failed()
         return row.perform(visit)
 
     def _find(self, visit: Visit) -> Row:

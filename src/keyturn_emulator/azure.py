@@ -48,6 +48,7 @@ class Azure:
         self.world = world
         self.description = description
         self._start = start
+        self.arm = ArmRoom(world)
         self.gateway = GatewayRoom(world)
         self.journal = Journal()
         self.faults = FaultBook(world.clock, self._land_late_effect, int(description.get("seed", 1)))
@@ -62,7 +63,7 @@ class Azure:
 
     def _directory(self) -> dict[str, tuple[str, Room]]:
         world = self.world
-        rooms: dict[str, tuple[str, Room]] = {ARM_HOST: ("arm", ArmRoom(world))}
+        rooms: dict[str, tuple[str, Room]] = {ARM_HOST: ("arm", self.arm)}
         rooms |= dict.fromkeys(entra.HOSTS, ("entra", EntraRoom(world)))
         rooms |= {vault.host: ("keyvault", KeyVaultRoom(world)) for vault in world.vaults.values()}
         for service in world.services.values():

@@ -25,6 +25,7 @@ from keyturn_emulator.clock import from_iso, iso
 from keyturn_emulator.faults import FaultError
 from keyturn_emulator.keyvault import SecretVersion, Vault
 from keyturn_emulator.seed import SeedError
+from keyturn_emulator.switches import SWITCHES, is_on
 from keyturn_emulator.wire import Answer, Call, json_answer
 
 PREFIX = "/_emulator/"
@@ -214,14 +215,16 @@ class ControlRoom:
         }
 
     def _get_switches(self, _: ControlCall) -> dict[str, bool]:
-        return self._azure.world.switches
+        return {name: is_on(self._azure.world, name) for name in SWITCHES}
 
     def _set_switches(self, request: ControlCall) -> dict[str, bool]:
         body = json.loads(request.call.body or b"{}")
         if not isinstance(body, dict) or not all(isinstance(value, bool) for value in body.values()):
             raise _Refused(400, "switches are an object of true and false")
+        if strange := body.keys() - SWITCHES.keys():
+            raise _Refused(400, f"{', '.join(sorted(strange))}: no such switch; there are {', '.join(SWITCHES)}")
         self._azure.world.switches.update(body)
-        return self._azure.world.switches
+        return self._get_switches(request)
 
     # faults and the pause
 

@@ -29,6 +29,7 @@ from keyturn_emulator.apim import (
 from keyturn_emulator.clock import EmulatedClock, from_iso
 from keyturn_emulator.keyvault import Vault
 from keyturn_emulator.rbac import Role, UnknownRole
+from keyturn_emulator.switches import SWITCHES
 from keyturn_emulator.world import Application, AzureSubscription, RoleAssignment, World
 
 DEFAULT_START: Final = "2026-01-05T08:00:00Z"
@@ -153,7 +154,9 @@ def _moment(top: _Reader) -> datetime:
 def _switches(top: _Reader) -> dict[str, bool]:
     switches = top.take("switches", dict, {})
     for name, value in switches.items():
-        if not isinstance(value, bool):
+        if name not in SWITCHES:
+            top.problem(f"switches.{name}", f"is no switch; there are {', '.join(SWITCHES)}")
+        elif not isinstance(value, bool):
             top.problem(f"switches.{name}", "must be true or false")
     return dict(switches)
 

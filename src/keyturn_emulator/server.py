@@ -135,12 +135,13 @@ class Server:
         scripted = None if fault.status is None else fault_answer(azure.kind(call.host), fault)
         match fault.kind:
             case "delay":
-                if fault.when == "before":
+                with azure.arm.flights.flight(call):
+                    if fault.when == "before":
+                        await asyncio.sleep(fault.seconds)
+                        return azure.ask(call, fault.kind)
+                    answer = azure.ask(call, fault.kind)
                     await asyncio.sleep(fault.seconds)
-                    return azure.ask(call, fault.kind)
-                answer = azure.ask(call, fault.kind)
-                await asyncio.sleep(fault.seconds)
-                return answer
+                    return answer
             case "lost-answer":
                 azure.ask(call, fault.kind)
                 return scripted
