@@ -192,7 +192,7 @@ def learn_published(
     refused: Mapping[str, NotApplied],
     now: datetime,
 ) -> tuple[Record, tuple[Event, ...]]:
-    """What the sinks answered. A write-only sink is confirmed by its answer alone (A14), the others by the next look."""
+    """What the sinks answered. A write-only one is confirmed by its answer alone (A14), the others by the next look."""
     record = record.but(written={**record.written, **dict.fromkeys(written_only, value)})
     if not refused:
         return record, ()

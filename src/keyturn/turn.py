@@ -127,7 +127,7 @@ class Turn:
             if len(rows) >= MOST_MOVES:
                 return Advanced(record=stored.record, rows=tuple(rows))
             if look is None or look.version != stored.version or self._stale(look, policy):
-                look = self._look(credential, stored, policy)
+                look = self._look(credential, stored)
             now = self._clock.now()
             step = plan.next_step(stored.record, look.seen, policy, now)
             rows.append(step.row)
@@ -196,7 +196,7 @@ class Turn:
 
     # -------- looking: the entity, then the sinks (A8)
 
-    def _look(self, credential: Credential, stored: Stored, policy: Policy) -> Look:
+    def _look(self, credential: Credential, stored: Stored) -> Look:
         at, boot = self._clock.now(), self._clock.boottime()
         seen = Seen(ledger=self._ledger.id, fence=self._fence(credential))
         try:
@@ -402,7 +402,7 @@ class Turn:
         publish: plan.Publish,
         look: Look,
     ) -> Look | None:
-        """Write every sink that does not show the value, read each again, save. A write that was too late: look anew."""
+        """Write every sink that does not show the value, read each again, save. Too late to write: look anew."""
         value = self._held.get(publish.fingerprint)
         assert value is not None  # noqa: S101 - the row asked for it
         tags = self._tags(credential, policy, record, publish.slot)
@@ -491,14 +491,14 @@ class Turn:
         if stored.record.active is None or stored.record.hold is not None:
             why = stored.record.hold.sentence if stored.record.hold is not None else "it is not adopted yet"
             raise NeedsPerson(f"{credential.id}: {why}", hint=f"`keyturn status {credential.id}` tells more.")
-        look = self._look(credential, stored, policy)
+        look = self._look(credential, stored)
         if fenced and look.seen.fence is None:
             self._prove_fence(credential, policy, stored.record, stored.version, look)
             stored = self._load(credential, policy)
-            look = self._look(credential, stored, policy)
+            look = self._look(credential, stored)
         if fenced and look.seen.fence is not True:
             raise NeedsPerson(
-                f"{credential.id}: this service did not refuse a write with a wrong ETag, so a value cannot be set safely",
+                f"{credential.id}: this service did not refuse a wrong ETag, so a value cannot be set safely",
                 hint=f"`keyturn key regenerate {credential.id}` needs no fence.",
             )
         if look.seen.problem is not None or look.seen.gone is not None:

@@ -1,0 +1,152 @@
+"""One pass over all that is due, with a bounded pool of threads, and how long to wait for the next.
+
+A sweep starts turns and lets each credential's fate be its own: one that fails waits, the others go on. A lease per
+credential keeps two keyturns from doing the same work; it is never what makes that safe (design.md, invariant 5).
+Never here: what a turn does, or which credentials there are (that is `assemble`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import datetime, timedelta
+
+import msgspec
+
+from keyturn.errors import LedgerFault
+from keyturn.model import Credential, Record, Stage
+from keyturn.policy import Policy
+from keyturn.ports import Clock, Holder, Ledger
+from keyturn.turn import Advanced, Turn
+
+SHORT_WAIT = timedelta(seconds=60)
+"""Waits up to this long (settle, a refused probe) are waited for between turns; the values stay in memory meanwhile."""
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """One credential, the policy that won it, and the turns that look after it."""
+
+    credential: Credential
+    policy: Policy
+    turn: Turn
+
+
+class Swept(msgspec.Struct, frozen=True, kw_only=True):
+    """What one or more passes did. `next_at` is when the next wait ends; None if nothing waits."""
+
+    turns: int = 0
+    moved: int = 0
+    """Turns that did more than wait on."""
+    busy: int = 0
+    """Credentials that another keyturn holds the lease of."""
+    next_at: datetime | None = None
+
+
+class Sweep:
+    """Passes over a fixed list of charges. One thread calls it; the turns run on `workers` threads of its pool."""
+
+    def __init__(
+        self,
+        charges: Sequence[Charge],
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        holder: Holder,
+        workers: int = 8,
+        told: Callable[[Credential, Advanced], None] | None = None,
+    ) -> None:
+        self._charges = {charge.credential.key: charge for charge in charges}
+        self._ledger, self._clock, self._holder = ledger, clock, holder
+        self._workers = workers
+        self._told = told
+        self._stop = threading.Event()
+        self._records: dict[str, Record] = {}
+        self._busy_until: dict[str, datetime] = {}
+
+    def stop(self) -> None:
+        """Start nothing new; turns under way end by themselves. Safe from a signal handler."""
+        self._stop.set()
+
+    def once(self, force: Collection[str] = ()) -> Swept:
+        """Take one turn for every charge that is due, is new, or whose policy changed. `force`: keys to look at now.
+
+        Raises LedgerFault; any other defect of a turn is raised once the others are done.
+        """
+        if not self._records:
+            known = {record.key: record for record in self._ledger.records()}
+            self._records = {key: known[key] for key in self._charges if key in known}
+        now = self._clock.now()
+        due = self._due(now, force)
+        turns: list[tuple[Advanced | None, str]] = []
+        with ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="turn") as pool:
+            futures = [pool.submit(self._one, self._charges[key], key in force) for key in due]
+            wait(futures)
+        for key, future in zip(due, futures, strict=True):
+            problem = future.exception()
+            if isinstance(problem, LedgerFault):
+                raise problem
+            turns.append((None if problem is not None else future.result(), key))
+        for future in futures:
+            future.result()  # raises the first defect, once the others are done
+        taken = [advanced for advanced, _ in turns if advanced is not None]
+        return Swept(
+            turns=len(taken),
+            moved=sum(1 for advanced in taken if len(advanced.rows) > 1),
+            busy=len(turns) - len(taken),
+            next_at=self.next_at(),
+        )
+
+    def follow(self, *, to_the_end: bool = False, force: Collection[str] = ()) -> Swept:
+        """Sweep until nothing can move within a short wait; `to_the_end`: until every charge is idle or held."""
+        turns = moved = busy = 0
+        forced = force
+        while True:
+            swept = self.once(forced)
+            forced = ()
+            turns, moved, busy = turns + swept.turns, moved + swept.moved, swept.busy
+            left = None if swept.next_at is None else swept.next_at - self._clock.now()
+            patient = left is not None and (left <= SHORT_WAIT or (to_the_end and self._under_way()))
+            if self._stop.is_set() or left is None or not patient:
+                return Swept(turns=turns, moved=moved, busy=busy, next_at=swept.next_at)
+            self._clock.wait(max(left.total_seconds(), 0.0))
+
+    def next_at(self) -> datetime | None:
+        """When the earliest wait of a charge ends."""
+        waits = [r.not_before for r in self._records.values() if r.hold is None and r.not_before is not None]
+        return min([*waits, *self._busy_until.values()], default=None)
+
+    def _under_way(self) -> bool:
+        return any(r.hold is None and r.stage is not Stage.IDLE for r in self._records.values()) or bool(
+            self._busy_until
+        )
+
+    def _due(self, now: datetime, force: Collection[str]) -> list[str]:
+        ready = [key for key in self._ledger.due(now) if key in self._charges]
+        fresh = [
+            key
+            for key, charge in self._charges.items()
+            if key in force or key not in self._records or self._records[key].policy != charge.policy.digest
+        ]
+        found = list(dict.fromkeys([*fresh, *ready]))
+        return [key for key in found if self._busy_until.get(key, now) <= now]
+
+    def _one(self, charge: Charge, force: bool) -> Advanced | None:
+        """One turn under a lease; None if somebody else holds it, or a stop was asked for."""
+        key = charge.credential.key
+        if self._stop.is_set():
+            return None
+        span = 2 * charge.policy.deadline
+        if not self._ledger.lease(key, self._holder, self._clock.now(), span):
+            self._busy_until[key] = self._clock.now() + span
+            return None
+        self._busy_until.pop(key, None)
+        try:
+            stale = key in self._records and self._records[key].policy != charge.policy.digest
+            advanced = charge.turn.advance(charge.credential, charge.policy, force=force or stale)
+        finally:
+            self._ledger.release(key, self._holder)
+        self._records[key] = advanced.record
+        if self._told is not None:
+            self._told(charge.credential, advanced)
+        return advanced

@@ -1,0 +1,511 @@
+"""The ports in memory, public, for anybody's tests: a whole small Azure that a test directs step by step.
+
+    clock = ManualClock()
+    world = World(clock)
+    world.add("contoso", sinks=["vault/contoso"])
+    turn = Turn(keyring=world.keyring, sinks=world.sinks_of, ledger=world.ledger, probe=world.probe, clock=clock)
+    turn.advance(world.credential("contoso"), policy)
+
+A `Script` interrupts at named points (`read`, `set_value`, `sink.write`, `ledger.save` ...): run something else there,
+lose an answer, make an effect late, or crash. Deterministic: no thread, no file, no network, no real clock; the
+random values come from a seed. Never here: behaviour that the real adapters do not have.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from keyturn.errors import Conflict, Gone, KeyturnError, NotSent
+from keyturn.model import Credential, Event, Record, Secret, Slot
+from keyturn.policy import ProbeSpec
+from keyturn.ports import (
+    Answer,
+    Applied,
+    Entity,
+    HistoryLine,
+    Holder,
+    NotApplied,
+    SendBy,
+    Shown,
+    Stored,
+    Tags,
+    Uncertain,
+    Values,
+    Verdict,
+)
+
+START = datetime(2026, 3, 1, 7, 0, tzinfo=UTC)
+LATE = "late"
+LOST = "lost"
+NEVER = "never"
+
+
+class Crash(BaseException):
+    """The process died here. Not an Exception: nothing may catch it."""
+
+
+class ManualClock:
+    """Time that a test moves. `wait` moves it too. `ahead` makes this clock disagree with Azure's."""
+
+    def __init__(self, start: datetime = START, *, seed: int = 1) -> None:
+        self.azure = start
+        self.ahead = timedelta(0)
+        self._boot = 1000.0
+        self._random = random.Random(seed)  # noqa: S311 - reproducible on purpose
+
+    def now(self) -> datetime:
+        return self.azure + self.ahead
+
+    def boottime(self) -> float:
+        return self._boot
+
+    def random_bytes(self, count: int) -> bytes:
+        return self._random.randbytes(count)
+
+    def wait(self, seconds: float) -> None:
+        self.move(timedelta(seconds=seconds))
+
+    def move(self, span: timedelta) -> None:
+        """Time passes, everywhere."""
+        self.azure += span
+        self._boot += span.total_seconds()
+
+
+@dataclass
+class Script:
+    """What happens at the points where the ports are called."""
+
+    traps: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
+    faults: list[tuple[str, str | NotApplied | KeyturnError]] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+    late: list[Callable[[], None]] = field(default_factory=list)
+
+    def at(self, point: str, do: Callable[[], None], *, skip: int = 0) -> None:
+        """Run `do` once when `point` is next reached, after letting it pass `skip` times."""
+        left = skip
+
+        def trap() -> None:
+            nonlocal left
+            if left:
+                left -= 1
+                self.traps.append((point, trap))
+                return
+            do()
+
+        self.traps.append((point, trap))
+
+    def crash(self, point: str, *, skip: int = 0) -> None:
+        def die() -> None:
+            raise Crash(point)
+
+        self.at(point, die, skip=skip)
+
+    def fault(self, point: str, kind: str | NotApplied | KeyturnError, *, times: int = 1) -> None:
+        """The next `times` calls at `point`: LOST (applied, no answer), LATE (no answer, lands at `land_late`),
+        NEVER (no answer, no effect), a NotApplied answer, or an error to raise."""
+        self.faults.extend([(point, kind)] * times)
+
+    def land_late(self) -> None:
+        """Every effect that was given up and is still in the air lands now."""
+        landing, self.late = self.late, []
+        for effect in landing:
+            effect()
+
+    def reach(self, point: str) -> None:
+        self.passed.append(point)
+        due = [(name, do) for name, do in self.traps if name == point]
+        self.traps = [(name, do) for name, do in self.traps if name != point]
+        for _, do in due:
+            do()
+
+    def fault_at(self, point: str) -> str | NotApplied | KeyturnError | None:
+        for index, (name, kind) in enumerate(self.faults):
+            if name == point:
+                del self.faults[index]
+                return kind
+        return None
+
+    def effect(self, point: str, apply: Callable[[], Answer]) -> Answer:
+        """One effect: `point` is reached when it is sent; `point.done` once it has happened."""
+        self.reach(point + ".sent")
+        kind = self.fault_at(point)
+        if isinstance(kind, NotApplied):
+            return kind
+        if isinstance(kind, KeyturnError):
+            raise kind
+        if kind == NEVER:
+            return Uncertain(sentence="the connection broke")
+        if kind == LATE:
+            self.late.append(lambda: _ignore(apply()))
+            return Uncertain(sentence="the connection broke")
+        answer = apply()
+        self.reach(point + ".done")
+        if kind == LOST:
+            return Uncertain(sentence="the connection broke")
+        return answer
+
+
+def _ignore(_: Answer) -> None:
+    """A late effect's answer reaches nobody."""
+
+
+@dataclass
+class MemoryEntity:
+    """An apim subscription: two values, an ETag that moves with every change, and what its gateways know."""
+
+    credential: Credential
+    values: dict[Slot, str]
+    etag: int = 1
+    state: str = "active"
+    written: list[tuple[datetime, Slot, str]] = field(default_factory=list)
+
+    @property
+    def tag(self) -> str:
+        return f'"{self.etag:08d}"'
+
+
+class MemoryKeyring:
+    """A service with its apim subscriptions and gateways. Counts the ARM calls it answers."""
+
+    def __init__(self, clock: ManualClock, script: Script, *, fenced: bool = True) -> None:
+        self.clock, self.script, self.fenced = clock, script, fenced
+        self.entities: dict[str, MemoryEntity] = {}
+        self.reads = 0
+        self.writes = 0
+        self.echo = True
+        self.regenerate_moves_etag = True
+
+    # -------- the port
+
+    def discover(self) -> Iterable[Credential]:
+        return [entity.credential for entity in self.entities.values()]
+
+    def read(self, credential: Credential) -> Entity:
+        self.reads += 1
+        self.script.reach("read")
+        self._raise("read")
+        entity = self._entity(credential)
+        return Entity(etag=entity.tag, state=entity.state, date=self.clock.azure)
+
+    def read_values(self, credential: Credential) -> Values:
+        self.writes += 1
+        self.script.reach("read_values")
+        self._raise("read_values")
+        return self._values(self._entity(credential))
+
+    def set_value(self, credential: Credential, slot: Slot, value: Secret, etag: str, send_by: SendBy) -> Answer:
+        self.script.reach("set_value")
+        self._in_time(send_by)
+        self.writes += 1
+
+        def apply() -> Answer:
+            entity = self._entity(credential)
+            if self.fenced and etag not in {entity.tag, "*"}:
+                return NotApplied(status=412, code="PreconditionFailed", sentence="modified since last retrieval")
+            self._put(entity, slot, value.reveal())
+            return Applied(values=self._values(entity) if self.echo else None)
+
+        return self.script.effect("set_value", apply)
+
+    def regenerate(self, credential: Credential, slot: Slot, send_by: SendBy) -> Answer:
+        self.script.reach("regenerate")
+        self._in_time(send_by)
+        self.writes += 1
+
+        def apply() -> Answer:
+            entity = self._entity(credential)
+            self._put(entity, slot, self.clock.random_bytes(16).hex(), moves_etag=self.regenerate_moves_etag)
+            return Applied()
+
+        return self.script.effect("regenerate", apply)
+
+    def prove_fence(self, credential: Credential, send_by: SendBy) -> Answer:
+        self.script.reach("prove_fence")
+        self._in_time(send_by)
+        self.writes += 1
+        self._entity(credential)
+
+        def apply() -> Answer:
+            if self.fenced:
+                return NotApplied(status=412, code="PreconditionFailed", sentence="modified since last retrieval")
+            return Applied()
+
+        return self.script.effect("prove_fence", apply)
+
+    def gateways(self) -> Sequence[str]:
+        return ("https://gateway.test",)
+
+    # -------- what a test does from outside
+
+    def portal(self, sid: str, slot: Slot, value: str | None = None) -> str:
+        """Somebody else writes a slot. Returns the value."""
+        chosen = value if value is not None else self.clock.random_bytes(16).hex()
+        self._put(self.entities[sid], slot, chosen)
+        return chosen
+
+    def accepts(self, value: str, *, delay: timedelta = timedelta(0)) -> bool:
+        """Whether a gateway that learns of writes `delay` late accepts the value."""
+        horizon = self.clock.azure - delay
+        return any(
+            value == self._known(entity, slot, horizon)
+            for entity in self.entities.values()
+            if entity.state == "active"
+            for slot in Slot
+        )
+
+    # -------- inside
+
+    def _entity(self, credential: Credential) -> MemoryEntity:
+        entity = self.entities.get(credential.name)
+        if entity is None:
+            raise Gone("Subscription not found.", status=404, code="ResourceNotFound")
+        return entity
+
+    def _values(self, entity: MemoryEntity) -> Values:
+        primary, secondary = Secret(entity.values[Slot.PRIMARY]), Secret(entity.values[Slot.SECONDARY])
+        return Values(primary=primary, secondary=secondary, etag=entity.tag)
+
+    def _put(self, entity: MemoryEntity, slot: Slot, value: str, *, moves_etag: bool = True) -> None:
+        entity.values[slot] = value
+        entity.written.append((self.clock.azure, slot, value))
+        entity.etag += 1 if moves_etag else 0
+
+    @staticmethod
+    def _known(entity: MemoryEntity, slot: Slot, horizon: datetime) -> str | None:
+        known = [value for at, written, value in entity.written if written is slot and at <= horizon]
+        return known[-1] if known else None
+
+    def _raise(self, point: str) -> None:
+        fault = self.script.fault_at(point)
+        if isinstance(fault, KeyturnError):
+            raise fault
+
+    def _in_time(self, send_by: SendBy) -> None:
+        if self.clock.now() > send_by.at or self.clock.boottime() > send_by.boot:
+            raise NotSent("the look is too old")
+
+
+class MemorySink:
+    """A place that callers read from. `problem` makes it unreadable, `refuses` unwritable."""
+
+    def __init__(self, name: str, clock: ManualClock, script: Script, *, write_only: bool = False) -> None:
+        self._name, self._write_only = name, write_only
+        self.clock, self.script = clock, script
+        self.value: str | None = None
+        self.tags: Tags | None = None
+        self.problem: KeyturnError | None = None
+        self.refuses: NotApplied | None = None
+        self.writes: list[tuple[datetime, str]] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def write_only(self) -> bool:
+        return self._write_only
+
+    def read(self) -> Shown:
+        self.script.reach("sink.read")
+        if self.problem is not None:
+            raise self.problem
+        if self.value is None:
+            return Shown()
+        tags = self.tags
+        if tags is None:
+            return Shown(value=Secret(self.value))
+        return Shown(value=Secret(self.value), ledger=tags.ledger, seq=tags.seq, slot=tags.slot)
+
+    def write(self, value: Secret, tags: Tags, send_by: SendBy) -> Answer:
+        self.script.reach("sink.write")
+        if self.clock.now() > send_by.at or self.clock.boottime() > send_by.boot:
+            raise NotSent("the look is too old")
+
+        def apply() -> Answer:
+            if self.refuses is not None:
+                return self.refuses
+            self.put(value.reveal(), tags)
+            return Applied()
+
+        return self.script.effect("sink.write", apply)
+
+    def put(self, value: str | None, tags: Tags | None = None) -> None:
+        """Show this from now on; without tags, as somebody else would write it."""
+        self.value, self.tags = value, tags
+        self.writes.append((self.clock.azure, value or ""))
+
+
+class MemoryProbe:
+    """Asks the in-memory gateways; `delay` is how late they learn of a write."""
+
+    def __init__(self, keyring: MemoryKeyring, *, delay: timedelta = timedelta(0)) -> None:
+        self.keyring, self.delay = keyring, delay
+        self.open_product = False
+        self.asked = 0
+
+    def ask(self, gateways: Sequence[str], spec: ProbeSpec, value: Secret, accepts: int) -> Verdict:
+        self.keyring.script.reach("ask")
+        self.asked += 1
+        if self.open_product:
+            sentence = f"{gateways[0]}{spec.path} accepts a random value too"
+            return Verdict(accepted=False, proves_nothing=True, sentence=sentence)
+        if accepts and self.keyring.accepts(value.reveal(), delay=self.delay):
+            return Verdict(accepted=True)
+        return Verdict(accepted=False, sentence=f"{gateways[0]} answered 401")
+
+
+class MemoryEvidence:
+    """What a test says that callers used last."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, dict[Slot, datetime]] = {}
+
+    def last_used(self, credential: Credential) -> Mapping[Slot, datetime]:
+        return self.used.get(credential.key, {})
+
+
+class MemoryLedger:
+    """A ledger in memory, with compare-and-swap, history, notes, leases, and a backup to restore."""
+
+    def __init__(self, script: Script | None = None, *, name: str = "ledger-1", salt: bytes = b"salt") -> None:
+        self._id, self._salt = name, salt
+        self.script = script if script is not None else Script()
+        self.stored: dict[str, Stored] = {}
+        self.lines: list[HistoryLine] = []
+        self.notes: dict[str, str] = {}
+        self.leases: dict[str, tuple[Holder, datetime]] = {}
+        self.dead: set[Holder] = set()
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def salt(self) -> bytes:
+        return self._salt
+
+    def load(self, key: str) -> Stored | None:
+        self.script.reach("ledger.load")
+        return self.stored.get(key)
+
+    def save(self, record: Record, expected: int, events: Sequence[Event]) -> int:
+        self.script.reach("ledger.save")
+        known = self.stored.get(record.key)
+        if (known.version if known is not None else 0) != expected:
+            raise Conflict(f"{record.id} changed since it was read")
+        self.stored[record.key] = Stored(record=record, version=expected + 1)
+        for event in events:
+            self.lines.append(HistoryLine(seq=len(self.lines) + 1, key=record.key, event=event))
+        self.script.reach("ledger.saved")
+        return expected + 1
+
+    def records(self) -> Iterable[Record]:
+        return sorted((stored.record for stored in self.stored.values()), key=lambda record: record.id)
+
+    def due(self, now: datetime) -> Sequence[str]:
+        waiting = [stored.record for stored in self.stored.values() if stored.record.hold is None]
+        ready = [r for r in waiting if r.not_before is None or r.not_before <= now]
+        return [r.key for r in sorted(ready, key=lambda r: (r.not_before is not None, r.not_before or now, r.key))]
+
+    def history(self, key: str | None = None, limit: int = 100) -> Sequence[HistoryLine]:
+        return [line for line in self.lines if key is None or line.key == key][-limit:]
+
+    def note(self, name: str) -> str | None:
+        return self.notes.get(name)
+
+    def put_note(self, name: str, text: str) -> None:
+        self.notes[name] = text
+
+    def lease(self, key: str, holder: Holder, now: datetime, span: timedelta) -> bool:
+        taken = self.leases.get(key)
+        if taken is not None and taken[0] != holder and taken[1] > now and taken[0] not in self.dead:
+            return False
+        self.leases[key] = (holder, now + span)
+        return True
+
+    def release(self, key: str, holder: Holder) -> None:
+        taken = self.leases.get(key)
+        if taken is not None and taken[0] == holder:
+            del self.leases[key]
+
+    # -------- what a test does from outside
+
+    def backup(self) -> dict[str, Stored]:
+        return dict(self.stored)
+
+    def restore(self, backup: dict[str, Stored]) -> None:
+        self.stored = dict(backup)
+
+
+class MemoryNotifier:
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Event]] = []
+
+    def tell(self, credential: str, event: Event) -> None:
+        self.told.append((credential, event))
+
+
+class MemoryCaller:
+    """A caller: reads its value from a sink, keeps it for `cache`, calls the gateway, and remembers every refusal."""
+
+    def __init__(self, world: World, sink: MemorySink, *, cache: timedelta = timedelta(hours=1)) -> None:
+        self.world, self.sink, self.cache = world, sink, cache
+        self._value: str | None = None
+        self._read_at: datetime | None = None
+        self.calls = 0
+        self.refusals: list[datetime] = []
+
+    def call(self) -> bool:
+        now = self.world.clock.azure
+        if self._value is None or self._read_at is None or now - self._read_at >= self.cache:
+            self._value, self._read_at = self.sink.value, now
+        self.calls += 1
+        accepted = self._value is not None and self.world.keyring.accepts(self._value)
+        if not accepted:
+            self.refusals.append(now)
+        return accepted
+
+
+class World:
+    """One service, its sinks, a ledger and a clock. Several turns over one world are several keyturns."""
+
+    def __init__(self, clock: ManualClock | None = None, *, fenced: bool = True, ledger: str = "ledger-1") -> None:
+        self.clock = clock if clock is not None else ManualClock()
+        self.script = Script()
+        self.keyring = MemoryKeyring(self.clock, self.script, fenced=fenced)
+        self.probe = MemoryProbe(self.keyring)
+        self.ledger = MemoryLedger(self.script, name=ledger)
+        self.evidence = MemoryEvidence()
+        self.sinks: dict[str, list[MemorySink]] = {}
+
+    def add(self, sid: str, *, sinks: Sequence[str] = (), show: Slot | None = Slot.PRIMARY) -> Credential:
+        """An apim subscription with two random values, and sinks that show one of them (or nothing)."""
+        service = "/subscriptions/0000/resourceGroups/rg/providers/Microsoft.ApiManagement/service/shop-apim"
+        address = f"{service}/subscriptions/{sid}"
+        credential = Credential(id=f"shop/{sid}", key=address.lower(), address=address, service="shop", name=sid)
+        values = {slot: self.clock.random_bytes(16).hex() for slot in Slot}
+        born = self.clock.azure - timedelta(days=365)
+        written = [(born, slot, value) for slot, value in values.items()]
+        self.keyring.entities[sid] = MemoryEntity(credential=credential, values=values, written=written)
+        self.sinks[sid] = [MemorySink(name, self.clock, self.script) for name in sinks or [f"vault/{sid}"]]
+        if show is not None:
+            for sink in self.sinks[sid]:
+                sink.put(values[show])
+        return credential
+
+    def sinks_of(self, credential: Credential) -> Sequence[MemorySink]:
+        return self.sinks[credential.name]
+
+    def credential(self, sid: str) -> Credential:
+        return self.keyring.entities[sid].credential
+
+    def record(self, sid: str) -> Record:
+        return self.ledger.stored[self.credential(sid).key].record
+
+    def value(self, sid: str, slot: Slot) -> str:
+        return self.keyring.entities[sid].values[slot]
