@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from threading import Lock
 from typing import IO, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -205,7 +206,7 @@ class Worker:
 
     def _read_key(self, caller: Caller, now: float, tally: Tally) -> None:
         """Read the secret; one that cannot be read leaves the caller with the key it has, as programs do."""
-        token = self._tokens.current(lambda *request: self._ask(*request, tally))
+        token = self._tokens.current(partial(self._ask, tally=tally))
         if token is None:
             return
         tally.rereads += 1
