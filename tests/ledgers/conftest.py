@@ -1,0 +1,5 @@
+"""The contract's assertions explain themselves like any test's."""
+
+import pytest
+
+pytest.register_assert_rewrite("ledgers.contract")
