@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from small_azure import AZURE, EAST, GROUP, SmallAzure, content, error_of
+
+from tests.emulator.small_azure import AZURE, EAST, GROUP, SmallAzure, content, error_of
 
 SERVICE = f"{GROUP}/providers/Microsoft.ApiManagement/service/shop-apim"
 BY_SUBSCRIPTION = f"/subscriptions/{AZURE}/providers/Microsoft.ApiManagement/service"

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
-from small_azure import CLIENT, GROUP, SmallAzure, content, error_of
 
 from keyturn_emulator import entra
 from keyturn_emulator.wire import Answer, Call
+from tests.emulator.small_azure import CLIENT, GROUP, SmallAzure, content, error_of
 
 SERVICE = f"{GROUP}/providers/Microsoft.ApiManagement/service/shop-apim"
 TYPE = "Microsoft.ApiManagement/service/subscriptions"
@@ -37,6 +37,7 @@ def row_of(etag: str) -> int:
 def test_an_etag_is_a_quoted_big_endian_rowversion_that_grows(azure: SmallAzure) -> None:
     rows = [row_of(azure.etag(sid)) for sid in ("master", "contoso", "fabrikam")]
     assert rows == sorted(set(rows))
+    assert rows[-1] < 2**32, "small numbers: the high bytes come first"
     azure.patch("master", {"displayName": "Changed"})
     assert row_of(azure.etag("master")) > rows[-1]
 
@@ -150,6 +151,12 @@ def test_another_tag_is_a_412_for_put_patch_and_delete(azure: SmallAzure, tag: s
 def test_put_takes_a_tag_but_needs_none(azure: SmallAzure) -> None:
     assert azure.put("contoso", GOLD).status == 200
     assert azure.put("contoso", GOLD | {"displayName": "More"}, match=azure.etag("contoso")).status == 200
+
+
+def test_a_put_with_a_tag_never_creates(azure: SmallAzure) -> None:
+    assert azure.put("new", GOLD, match=azure.etag("contoso")).status == 412
+    assert azure.service.find("new") is None
+    assert azure.put("new", GOLD, match="*").status == 201
 
 
 def test_without_if_match_patch_and_delete_are_refused_unless_switched() -> None:
@@ -297,6 +304,12 @@ def test_an_owned_product_scoped_one_starts_on_the_day_of_its_creation(azure: Sm
     assert properties["ownerId"] == f"{SERVICE}/users/ada"
     assert properties["scope"] == f"{SERVICE}/products/gold"
     assert properties["startDate"] == "2026-01-05T00:00:00Z"
+
+
+@pytest.mark.parametrize("properties", [{"scope": "/products/gold"}, {"scope": "/apis", "ownerId": "/users/ada"}])
+def test_without_an_owner_or_without_a_product_there_is_no_start(azure: SmallAzure, properties: dict[str, str]) -> None:
+    made = content(azure.put("new", properties | {"displayName": "New"}))["properties"]
+    assert (made["state"], made["startDate"]) == ("active", None)
 
 
 def test_the_owner_is_spelled_out_in_put_and_patch_answers_only(azure: SmallAzure) -> None:

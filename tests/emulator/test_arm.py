@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from small_azure import AZURE, CLIENT, GROUP, NOBODY, TENANT, VERSION, SmallAzure, content, error_of
 
 from keyturn_emulator import entra
 from keyturn_emulator.arm import HOST
 from keyturn_emulator.wire import Call
+from tests.emulator.small_azure import AZURE, CLIENT, GROUP, NOBODY, TENANT, VERSION, SmallAzure, content, error_of
 
 SERVICE = f"{GROUP}/providers/Microsoft.ApiManagement/service/shop-apim"
 ENTITY = f"{SERVICE}/subscriptions/contoso"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from small_azure import CLIENT, SmallAzure, error_of
 
 from keyturn_emulator import entra
 from keyturn_emulator.wire import Answer, Call
+from tests.emulator.small_azure import CLIENT, SmallAzure, error_of
 
 BODY = b'{"properties": {"scope": "/products/gold", "displayName": "New"}}'
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from small_azure import EAST, SmallAzure, content
+
+from tests.emulator.small_azure import EAST, SmallAzure, content
 
 MISSING = (
     '{ "statusCode": 401, "message": "Access denied due to missing subscription key. Make sure to include '

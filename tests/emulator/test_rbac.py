@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from small_azure import AZURE, CLIENT, GROUP, SmallAzure
 
 from keyturn_emulator.rbac import ROLES, Role, UnknownRole, allows, find_role
 from keyturn_emulator.world import RoleAssignment, World
+from tests.emulator.small_azure import AZURE, CLIENT, GROUP, SmallAzure
 
 APIM = "Microsoft.ApiManagement/service"
 SERVICE = f"{GROUP}/providers/Microsoft.ApiManagement/service/shop-apim"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from small_azure import AZURE, CLIENT, NOBODY, SmallAzure, error_of
 
 from keyturn_emulator.throttling import Throttle, operation_of
 from keyturn_emulator.world import RoleAssignment
+from tests.emulator.small_azure import AZURE, CLIENT, NOBODY, SmallAzure, error_of
 
 READS = "x-ms-ratelimit-remaining-subscription-reads"
 WRITES = "x-ms-ratelimit-remaining-subscription-writes"
@@ -127,3 +127,10 @@ def test_a_refused_role_check_costs_no_token() -> None:
     nobody = azure.world.applications[NOBODY].object_id
     azure.world.role_assignments.append(RoleAssignment(nobody, "Reader", azure.service.id))
     assert azure.ask("GET", "subscriptions/contoso", client=NOBODY).headers[READS] == "249"
+
+
+@pytest.mark.parametrize("path", ["{}-2/subscriptions", "{}/subscriptions/nobody"])
+def test_asking_for_what_is_missing_costs_a_token(path: str) -> None:
+    azure = SmallAzure()
+    assert azure.ask("GET", path.format(azure.service.id)).status == 404
+    assert azure.ask("GET", "subscriptions/contoso").headers[READS] == "248"
