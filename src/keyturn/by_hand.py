@@ -47,16 +47,16 @@ def release(record: Record, because: str, now: datetime) -> tuple[Record, Event]
 
 def rollback(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
     """Publish the old slot again, then hold. Only while publishing or draining, and before any retire (rule A6)."""
-    if record.stage not in {Stage.PUBLISH, Stage.DRAIN} or record.turning is None or record.rolling_back:
+    old = None if record.turning is None else record.turning.other
+    if record.stage in {Stage.RETIRE, Stage.PROVE} or (old is not None and record.slot(old).intent is not None):
+        raise NeedsPerson(
+            f"{record.id}: the old value may be dead already, its retirement has begun",
+            hint=f"A new rotation is the way back: `keyturn rotate {record.id}` once this one is done.",
+        )
+    if record.stage not in {Stage.PUBLISH, Stage.DRAIN} or old is None:
         raise NeedsPerson(
             f"{record.id} is in {record.stage}: there is nothing published that could be rolled back",
             hint="Rollback works while a rotation publishes or drains.",
-        )
-    old = record.turning.other
-    if record.slot(old).intent is not None:
-        raise NeedsPerson(
-            f"{record.id}: the old value in {old} may be dead already, its retirement has begun",
-            hint=f"A new rotation is the way back: `keyturn rotate {record.id}` once this one is done.",
         )
     back = record.but(
         stage=Stage.CONFIRM,

@@ -249,15 +249,8 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
             sentence=f"{sink.name} cannot be read, so it may still show the {slot} value: {sink.problem}",
             shorter=f"make {sink.name} readable",
         )
-    if kept.unsettled_until is not None and now < kept.unsettled_until:
-        return Blocked(
-            reason="unsettled",
-            rule="A5",
-            until=kept.unsettled_until,
-            sentence=f"an earlier write to {slot} was not acknowledged and may still land",
-        )
     if scene.equal_slots and slot is scene.active.other:
-        return None  # A13, trace V13: the published value stays live in the active slot
+        return _unsettled(scene, slot)  # A13, trace V13: the published value stays live in the active slot
     if kept.exposed or kept.quiet_after is None:
         return Blocked(
             reason="exposed",
@@ -274,7 +267,20 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
             f"callers may use it until it has been out of every sink for {spell(policy.drain)}",
             shorter="a shorter drain, if your callers really read the sink again sooner",
         )
-    return _in_use(scene, slot, kept.quiet_after)
+    return _unsettled(scene, slot) or _in_use(scene, slot, kept.quiet_after)
+
+
+def _unsettled(scene: Scene, slot: Slot) -> Blocked | None:
+    """A write that nobody acknowledged may still land on the slot (rules A2, A5)."""
+    until = scene.record.slot(slot).unsettled_until
+    if until is None or scene.now >= until:
+        return None
+    return Blocked(
+        reason="unsettled",
+        rule="A5",
+        until=until,
+        sentence=f"an earlier write to {slot} was not acknowledged and may still land",
+    )
 
 
 def _in_use(scene: Scene, slot: Slot, quiet_after: datetime) -> Blocked | None:
@@ -661,8 +667,16 @@ def _wait_blocked(s: Scene) -> Step:
     return _wait(s, "slot not quiet", why.until, waiting, failing=why.reason in {"clock-skew", "sink-unreadable"})
 
 
+def _in_the_air(s: Scene, slot: Slot) -> WriteIntent | None:
+    """The intent whose sends may still land; no request outlives `late` (protocol.md, section 3)."""
+    intent = s.record.slot(slot).intent
+    if intent is None or intent.sent_at is None or s.now >= intent.sent_at + s.policy.settling:
+        return None
+    return intent
+
+
 def _tried_enough(s: Scene) -> bool:
-    intent = _intent(s)
+    intent = _in_the_air(s, s.writing)
     drawn = len(intent.candidates) if intent is not None else 0
     return drawn >= MOST_CANDIDATES or s.record.renewals >= 2 * MOST_CANDIDATES
 
@@ -682,9 +696,9 @@ def _write(s: Scene) -> Step:
 
 
 def _with_intent(s: Scene, slot: Slot, mode: Mode, *, by_hand: bool = False) -> Record:
-    """The record with one more send intended. Earlier candidates stay: any of them may still land (rule A9)."""
+    """The record with one more send intended. Earlier candidates stay while any may still land (rule A9)."""
     kept = s.record.slot(slot)
-    before = kept.intent
+    before = _in_the_air(s, slot) if mode is Mode.SET else kept.intent
     intent = WriteIntent(
         mode=mode,
         candidates=before.candidates if before is not None else (),

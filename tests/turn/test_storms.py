@@ -1,0 +1,136 @@
+"""Storms: seeded schedules of crashes, lost and late answers, throttles, unreadable sinks and a second keyturn.
+
+Whatever happens, callers that read their sink again within their cache time are never refused, and once the faults
+stop the rotation ends. Each seed is one schedule; a failing one replays exactly.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+import pytest
+
+from keyturn import by_hand
+from keyturn.errors import Conflict, NeedsPerson, TryAgain
+from keyturn.model import Mode, NotApplied, Slot, Stage
+from keyturn.policy import HOUR, MINUTE, Policy, Retire
+from keyturn.testing import LATE, LOST, NEVER, Crash, World
+from tests.keyturns import callers, keyturn, policy
+
+SID = "contoso"
+POINTS = ("read", "read_values", "set_value", "set_value.sent", "regenerate.sent", "sink.read", "sink.write", "ask")
+EFFECTS = ("set_value", "regenerate", "sink.write")
+BUSY = NotApplied(status=429, code="SubscriptionRequestsThrottled", sentence="throttled", after=17)
+
+
+class Storm:
+    """One schedule, drawn from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.world = World()
+        self.world.add(SID, sinks=["vault/a", "file/b"][: self.random.choice((1, 2))])
+        self.rules: Policy = policy(
+            mode=self.random.choice(list(Mode)), retire=self.random.choice((*Retire, Retire.AFTER_DRAIN))
+        )
+        self.turns = [keyturn(self.world), keyturn(self.world)]
+        self.calling = callers(self.world, SID)
+        self._late_since: datetime | None = None
+
+    def blow(self, hours: int) -> None:
+        """Faults for some hours, in steps of a quarter of the callers' cache time."""
+        for _ in range(hours * 4):
+            for _ in range(self.random.choice((0, 0, 1, 1, 2))):
+                self._fault()
+            if self.random.random() < 0.05:
+                self._operator()
+            self._turn(self.random.randrange(2))
+            self._step(timedelta(minutes=self.random.choice((1, 5, 15))))
+
+    def calm(self, hours: int) -> None:
+        """No faults any more; sinks heal, and what was in the air has landed."""
+        self.world.script.faults.clear()
+        self.world.script.traps.clear()
+        for sink in self.world.sinks[SID]:
+            sink.problem = sink.refuses = None
+        for quarter in range(hours * 4):
+            if quarter == 1:
+                self.world.script.land_late()
+            self._turn(0)
+            self._step(HOUR / 4)
+
+    def _step(self, span: timedelta) -> None:
+        for caller in self.calling:
+            caller.call()
+        # a request that its sender gave up lands within `late`, or never (protocol.md, section 3)
+        now, script = self.world.clock.azure, self.world.script
+        if script.late and self._late_since is None:
+            self._late_since = now
+        overdue = self._late_since is not None and now + span > self._late_since + self.rules.late
+        if script.late and (overdue or self.random.random() < 0.2):
+            script.land_late()
+        if not script.late:
+            self._late_since = None
+        self.world.clock.move(span)
+
+    def _turn(self, which: int) -> None:
+        try:
+            self.turns[which].advance(self.world.credential(SID), self.rules, force=self.random.random() < 0.2)
+        except Crash:
+            self.turns[which] = keyturn(self.world)  # a new process remembers nothing
+
+    def _fault(self) -> None:
+        script, kind = self.world.script, self.random.randrange(6)
+        if kind == 0:
+            script.crash(self.random.choice((*POINTS, "ledger.save", "ledger.saved")), skip=self.random.randrange(3))
+        elif kind == 1:
+            script.fault(self.random.choice(EFFECTS), self.random.choice((LOST, NEVER, LATE)))
+        elif kind == 2:
+            script.fault(self.random.choice(EFFECTS), BUSY)
+        elif kind == 3:
+            script.fault(self.random.choice(("read", "read_values")), TryAgain("503", after=5))
+        elif kind == 4:
+            sink = self.random.choice(self.world.sinks[SID])
+            sink.problem = TryAgain("down") if sink.problem is None else None
+        else:
+            other = self.random.randrange(2)
+            script.at(self.random.choice(POINTS), lambda: self._turn(other), skip=self.random.randrange(2))
+
+    def _operator(self) -> None:
+        key = self.world.credential(SID).key
+        stored = self.world.ledger.stored.get(key)
+        if stored is None:
+            return
+        ask = self.random.choice((by_hand.request, by_hand.rollback, by_hand.release, by_hand.release))
+        try:
+            record, event = ask(stored.record, "operator", self.world.clock.now())
+            self.world.ledger.save(record, stored.version, [event])
+        except (NeedsPerson, Conflict, Crash):
+            return
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_no_storm_refuses_a_caller_and_every_rotation_ends(seed: int) -> None:
+    storm = Storm(seed)
+    for sink in storm.world.sinks[SID]:
+        assert sink.value == storm.world.value(SID, Slot.PRIMARY)
+    storm.blow(hours=60)
+    storm.calm(hours=80)
+    record = storm.world.record(SID)
+    assert [caller.refusals for caller in storm.calling] == [[] for _ in storm.calling]
+    if record.hold is not None:
+        storm.world.ledger.save(
+            by_hand.release(record, "seen", storm.world.clock.now())[0],
+            storm.world.ledger.stored[record.key].version,
+            [],
+        )
+        storm.calm(hours=80)
+        record = storm.world.record(SID)
+        assert record.hold is None
+    assert record.stage is Stage.IDLE or record.turning is None
+    assert record.active is not None
+    assert {sink.value for sink in storm.world.sinks[SID]} == {storm.world.value(SID, record.active)}
+    assert [caller.refusals for caller in storm.calling] == [[] for _ in storm.calling]
+    assert record.not_before is not None
+    assert record.not_before - storm.world.clock.now() <= storm.rules.longest_wait + MINUTE
