@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 import httptools
 
-from keyturn_emulator.liveness import hung_up
+from keyturn_emulator.sockets import acknowledge, hung_up
 from keyturn_emulator.wire import Answer, Call
 
 LARGEST_BODY = 4 * 1024 * 1024  # bytes; nothing that is asked of this Azure comes near
@@ -52,7 +52,7 @@ class HttpProtocol(asyncio.Protocol):
     """One connection that speaks HTTP/1.1. `date` gives the Date header for answers that carry none."""
 
     __slots__ = ("_body", "_busy", "_connection", "_date", "_headers", "_parser", "_queue", "_respond",
-                 "_size", "_task", "_transport", "_url")  # fmt: skip
+                 "_size", "_task", "_transport", "_unfinished", "_url")  # fmt: skip
 
     def __init__(self, respond: Responder, connection: Connection, date: Callable[[], str]) -> None:
         self._respond = respond
@@ -62,6 +62,7 @@ class HttpProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._queue: deque[tuple[Call, bool]] = deque()
         self._busy = False
+        self._unfinished = False
         self._task: asyncio.Task[None] | None = None
 
     # asyncio
@@ -72,6 +73,8 @@ class HttpProtocol(asyncio.Protocol):
         self._connection.transport = transport
         if first:
             self.data_received(first)
+        else:
+            acknowledge(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -79,6 +82,9 @@ class HttpProtocol(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, UnicodeDecodeError):
             if not self._transport.is_closing():
                 self._refuse(400, "this is no HTTP/1.1 that the emulator reads")
+            return
+        if self._unfinished:
+            acknowledge(self._transport.get_extra_info("socket"))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature of asyncio
         self._connection.gone.set()
@@ -87,6 +93,7 @@ class HttpProtocol(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
+        self._unfinished = True
         self._url = b""
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
@@ -111,6 +118,7 @@ class HttpProtocol(asyncio.Protocol):
             self._body.append(body)
 
     def on_message_complete(self) -> None:
+        self._unfinished = False
         if self._transport.is_closing():
             return
         target, _, query = self._url.decode("latin-1").partition("?")
