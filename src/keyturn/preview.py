@@ -1,0 +1,196 @@
+"""What would happen next, and when: the timeline that `plan` shows.
+
+It walks `plan.next_step` over an imagined world in which nothing fails, starting from the real record and a real
+look, and jumps to the end of every wait. So it can say nothing that the table would not do. It stops where nobody
+can know how it goes on: a hold, an unreadable sink, a refusal.
+
+Pure. Never here: a decision of its own, or a value.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Final
+
+import msgspec
+
+from keyturn import outcome, plan
+from keyturn.model import Fingerprint, Mode, Record, Slot, Stage
+from keyturn.policy import Policy, spell
+from keyturn.scene import Seen, SinkSeen
+
+MOST_STEPS: Final = 2000
+PASSING: Final = frozenset({"not-due", "quiet-slot", "settle", "propagation", "unsettled"})
+"""Waits that end by the clock alone."""
+
+_TOLD: Final = {
+    "adopt": "adopt",
+    "due": "due",
+    "note confirmed": "confirmed",
+    "repair": "repair",
+    "fail over": "fail over",
+    "confirm first": "confirm first",
+    "renew again": "renew again",
+    "old ledger": "learn anew",
+    "finish": "done",
+    "finish, retire later": "done",
+}
+"""Rows without an effect that are worth a line, and what they are called in a timeline."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a timeline. `offset` counts from the look; `arm_writes` is what it costs of ARM's write budget."""
+
+    offset: timedelta
+    what: str
+    detail: str = ""
+    rule: str = ""
+    arm_writes: int = 0
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """The lines until the rotation is finished; `stopped` says why it cannot be told further, if it cannot."""
+
+    lines: tuple[Line, ...]
+    stopped: str = ""
+
+    @property
+    def arm_writes(self) -> int:
+        return sum(line.arm_writes for line in self.lines)
+
+
+def preview(record: Record, seen: Seen, policy: Policy, now: datetime, gateways: tuple[str, ...] = ()) -> Preview:
+    """The next rotation of this credential as `plan.next_step` would take it, were nothing to fail.
+
+    `seen` is a real look; `gateways` are the addresses that a probe would call.
+    """
+    return _Walk(record, seen, policy, now, gateways).walk()
+
+
+class _Walk:
+    """The imagined world: two live values, an ETag that moves, sinks that take what they are given."""
+
+    def __init__(self, record: Record, seen: Seen, policy: Policy, now: datetime, gateways: tuple[str, ...]) -> None:
+        self.record, self.seen, self.policy = record, seen, policy
+        self.start = self.now = now
+        self.gateways = policy.probe.gateways if policy.probe and policy.probe.gateways else gateways
+        self.live = {slot: record.slot(slot).fingerprint or Fingerprint(f"imagined {slot}") for slot in Slot}
+        self.fresh = (Fingerprint(f"imagined {number}") for number in count(1))
+        self.lines: list[Line] = []
+
+    def walk(self) -> Preview:
+        rotations = self.record.rotations
+        for _ in range(MOST_STEPS):
+            step = plan.next_step(self.record, self.seen, self.policy, self.now)
+            self._tell(step)
+            self.record = step.record
+            if step.effect is not None:
+                self._apply(step.effect)
+            if self.record.hold is not None:
+                return self._end(f"held: {self.record.hold.sentence}")
+            if self.record.rotations > rotations:
+                return self._end("")
+            if self.record.not_before is not None:
+                waiting = self.record.waiting
+                if waiting is None or waiting.reason not in PASSING:
+                    return self._end(waiting.sentence if waiting is not None else "waits")
+                self.now = max(self.now, self.record.not_before)
+                self.seen = msgspec.structs.replace(self.seen, listed=False)
+        return self._end("it goes on for longer than this can tell")
+
+    def _end(self, stopped: str) -> Preview:
+        return Preview(lines=tuple(self.lines), stopped=stopped)
+
+    # -------- what each effect does where nothing fails
+
+    def _apply(self, effect: plan.Effect) -> None:
+        match effect:
+            case plan.ReadValues():
+                self._learn_values()
+            case plan.ProveFence():
+                self.seen = msgspec.structs.replace(self.seen, fence=True)
+            case plan.Write() as write:
+                self._write(write)
+            case plan.Ask() as ask:
+                self.record, _ = outcome.learn_accepted(self.record, ask.slot, ask.fingerprint, self.now)
+            case plan.Publish() as publish:
+                self._publish(publish)
+
+    def _write(self, write: plan.Write) -> None:
+        value = next(self.fresh)
+        self.live[write.slot] = value
+        self.seen = msgspec.structs.replace(self.seen, etag=f"imagined {value}", listed=False)
+        if write.mode is Mode.REGENERATE:
+            self.record = outcome.learn_acknowledged(self.record, write.slot)
+            return
+        intent = self.record.slot(write.slot).intent
+        assert intent is not None  # noqa: S101 - a write step carries one
+        drawn = msgspec.structs.replace(intent, candidates=(*intent.candidates, value))
+        self.record = self.record.with_slot(write.slot, intent=drawn)
+        self._learn_values()
+
+    def _learn_values(self) -> None:
+        self.record, _ = outcome.learn_values(self.record, self.live, self.seen.etag, self.policy, self.now)
+        self.seen = msgspec.structs.replace(self.seen, listed=True, held=frozenset(self.live.values()))
+
+    def _publish(self, publish: plan.Publish) -> None:
+        def shown(sink: SinkSeen) -> SinkSeen:
+            if sink.name not in publish.sinks or sink.write_only:
+                return sink
+            return msgspec.structs.replace(
+                sink, shows=publish.fingerprint, ledger=self.seen.ledger, seq=self.record.seq, slot=publish.slot
+            )
+
+        answered = tuple(s.name for s in self.seen.sinks if s.write_only and s.name in publish.sinks)
+        self.record, _ = outcome.learn_published(self.record, publish.fingerprint, answered, {}, self.now)
+        self.seen = msgspec.structs.replace(self.seen, sinks=tuple(shown(sink) for sink in self.seen.sinks))
+
+    # -------- words
+
+    def _tell(self, step: plan.Step) -> None:
+        match step.effect:
+            case plan.ReadValues():
+                self._line("read both values", "they may have changed since the last look", "A11", 1)
+            case plan.ProveFence():
+                self._line(
+                    "prove the fence", "one write with a wrong ETag, once per service; Azure must refuse it", "", 1
+                )
+            case plan.Write(slot=slot):
+                self._line(*self._renewal(slot, step))
+            case plan.Ask():
+                self._line("confirm", self._probe(), "A17")
+            case plan.Publish(sinks=sinks):
+                self._line("publish", ", ".join(sinks), "A10")
+            case None:
+                told = _TOLD.get(step.row)
+                if told is not None and step.event is not None:
+                    self._line(told, self._without_probe(step) or step.event.sentence, step.event.rule)
+
+    def _renewal(self, slot: Slot, step: plan.Step) -> tuple[str, str, str, int]:
+        if self.policy.mode is Mode.SET:
+            how, writes = "fenced by its ETag", 1
+        else:
+            how, writes = "Azure draws the value; read back by the next call", 1
+        if step.record.stage is Stage.RENEW:
+            return f"renew {slot}", how, "A1", writes
+        c = self.policy.consumers
+        terms = f"cache {spell(c.cache)} + call {spell(c.longest_call)} + clocks {spell(self.policy.max_clock_skew)}"
+        return f"retire {slot}", f"after {spell(self.policy.drain)} in which no sink shows it ({terms})", "A1", writes
+
+    def _probe(self) -> str:
+        spec, count_of = self.policy.probe, len(self.gateways)
+        if spec is None:
+            return "not proven: no probe is configured"
+        where = f"{self.gateways[0]}/{spec.path.lstrip('/')}" if self.gateways else spec.path
+        many = f"at {count_of} gateway{'s' if count_of != 1 else ''}, " if count_of else ""
+        return f"{spec.method} {where} {many}{self.policy.accepts} accepts each"
+
+    def _without_probe(self, step: plan.Step) -> str:
+        if step.row != "note confirmed" or self.policy.probe is not None:
+            return ""
+        return f"not proven: {spell(self.policy.propagation_wait)} are waited out, no probe is configured"
+
+    def _line(self, what: str, detail: str, rule: str = "", arm_writes: int = 0) -> None:
+        line = Line(offset=self.now - self.start, what=what, detail=detail, rule=rule, arm_writes=arm_writes)
+        self.lines.append(line)
