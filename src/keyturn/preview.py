@@ -9,6 +9,7 @@ Pure. Never here: a decision of its own, or a value.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Final
@@ -60,22 +61,40 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         return sum(line.arm_writes for line in self.lines)
 
 
-def preview(record: Record, seen: Seen, policy: Policy, now: datetime, gateways: tuple[str, ...] = ()) -> Preview:
+def preview(
+    record: Record,
+    seen: Seen,
+    policy: Policy,
+    now: datetime,
+    *,
+    live: Mapping[Slot, Fingerprint] | None = None,
+    gateways: tuple[str, ...] = (),
+) -> Preview:
     """The next rotation of this credential as `plan.next_step` would take it, were nothing to fail.
 
-    `seen` is a real look; `gateways` are the addresses that a probe would call.
+    `seen` is a real look; `live` the fingerprints of both live values where the record does not know them; `gateways`
+    the addresses that a probe would call.
     """
-    return _Walk(record, seen, policy, now, gateways).walk()
+    known = live or {slot: record.slot(slot).fingerprint or Fingerprint(f"imagined {slot}") for slot in Slot}
+    return _Walk(record, seen, policy, now, known, gateways).walk()
 
 
 class _Walk:
     """The imagined world: two live values, an ETag that moves, sinks that take what they are given."""
 
-    def __init__(self, record: Record, seen: Seen, policy: Policy, now: datetime, gateways: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        record: Record,
+        seen: Seen,
+        policy: Policy,
+        now: datetime,
+        live: Mapping[Slot, Fingerprint],
+        gateways: tuple[str, ...],
+    ) -> None:
         self.record, self.seen, self.policy = record, seen, policy
         self.start = self.now = now
         self.gateways = policy.probe.gateways if policy.probe and policy.probe.gateways else gateways
-        self.live = {slot: record.slot(slot).fingerprint or Fingerprint(f"imagined {slot}") for slot in Slot}
+        self.live = dict(live)
         self.fresh = (Fingerprint(f"imagined {number}") for number in count(1))
         self.lines: list[Line] = []
 

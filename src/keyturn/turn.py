@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -81,6 +81,14 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn would judge by, and both live values' fingerprints where the record does not know them."""
+
+    record: Record
+    seen: Seen
+    live: Mapping[Slot, Fingerprint] | None = None
+
+
 class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     """What a turn did: the record as it stands, and the rows it went through."""
 
@@ -135,6 +143,20 @@ class Turn:
                 look = self._take(credential, policy, stored, look, step)
             except Conflict:
                 look = None  # somebody else saved first: take a new turn at once (rule A8)
+
+    def sight(self, credential: Credential, policy: Policy) -> Sight:
+        """Look, and do nothing: no save, no effect. Costs a read, and listSecrets where the values must be read.
+
+        Raises LedgerFault, TryAgain, Refused, Gone.
+        """
+        stored = self._load(credential, policy)
+        seen = self._look(credential, stored).seen
+        blind = seen.problem is not None or seen.gone is not None or stored.record.hold is not None
+        if blind or Scene(stored.record, seen, policy, self._clock.now()).values_current:
+            return Sight(record=stored.record, seen=seen)
+        values = self._keyring.read_values(credential)
+        live = {slot: values.of(slot).fingerprint(self._ledger.salt) for slot in Slot}
+        return Sight(record=stored.record, seen=seen, live=live)
 
     def _load(self, credential: Credential, policy: Policy) -> Stored:
         stored = self._ledger.load(credential.key)
