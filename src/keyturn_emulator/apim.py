@@ -43,6 +43,7 @@ class Api:
     subscription_required: bool = True
     header: str = DEFAULT_HEADER
     query: str = DEFAULT_QUERY
+    row: int = 0
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class Product:
     subscription_required: bool = True
     approval_required: bool = False
     apis: set[str] = field(default_factory=set)
+    row: int = 0
 
 
 @dataclass(slots=True)
@@ -181,11 +183,13 @@ class ApimService:
     # building a world: nothing here takes time to spread
 
     def add_api(self, api: Api) -> Api:
+        api.row = self._next_row()
         self.apis[api.id.lower()] = api
         self.routes[api.path.strip("/").lower()] = api
         return api
 
     def add_product(self, product: Product) -> Product:
+        product.row = self._next_row()
         product.apis = {name.lower() for name in product.apis}
         self.products[product.id.lower()] = product
         return product

@@ -7,12 +7,13 @@ throttling (`arm` asked all of them before), nor what a write does to an entity 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from keyturn_emulator import apim_forms as forms
-from keyturn_emulator.apim import MASTER, ApimService, ApimSubscription
+from keyturn_emulator.apim import MASTER, ApimService, ApimSubscription, etag_of
 from keyturn_emulator.apim_bodies import duplicates, read_create, read_update
 from keyturn_emulator.arm_errors import entity_not_found, invalid_fields, not_supported, precondition_failed
 from keyturn_emulator.arm_routes import Row, Visit
@@ -130,30 +131,31 @@ def get_user_subscription(visit: Visit) -> Answer:
 
 
 def list_products(visit: Visit) -> Answer:
-    return _page(visit, [forms.product(visit.service, item) for item in visit.service.products.values()])
+    return _page(visit, visit.service.products.values(), lambda item: forms.product(visit.service, item))
 
 
 def get_product(visit: Visit) -> Answer:
     product = _known(visit.service.products, visit.names["product"], "Product")
-    return indented_json_answer(200, forms.product(visit.service, product))
+    return indented_json_answer(200, forms.product(visit.service, product), {"ETag": etag_of(product.row)})
 
 
 def list_product_apis(visit: Visit) -> Answer:
     product = _known(visit.service.products, visit.names["product"], "Product")
     found = [item for item in visit.service.apis.values() if item.id.lower() in product.apis]
-    return _page(visit, [forms.api(visit.service, item, f"/products/{product.id}") for item in found])
+    return _page(visit, found, lambda item: forms.api(visit.service, item, f"/products/{product.id}"))
 
 
 def list_apis(visit: Visit) -> Answer:
-    return _page(visit, [forms.api(visit.service, item) for item in visit.service.apis.values()])
+    return _page(visit, visit.service.apis.values(), lambda item: forms.api(visit.service, item))
 
 
 def get_api(visit: Visit) -> Answer:
-    return indented_json_answer(200, forms.api(visit.service, _known(visit.service.apis, visit.names["api"], "API")))
+    api = _known(visit.service.apis, visit.names["api"], "API")
+    return indented_json_answer(200, forms.api(visit.service, api), {"ETag": etag_of(api.row)})
 
 
 def list_users(visit: Visit) -> Answer:
-    return _page(visit, [forms.user(visit.service, item) for item in visit.service.users.values()])
+    return _page(visit, visit.service.users.values(), lambda item: forms.user(visit.service, item))
 
 
 # services
@@ -288,18 +290,24 @@ def _subscriptions(visit: Visit, under: str, found: Iterable[ApimSubscription]) 
     chosen = _filter(visit)
     return _page(
         visit,
-        [forms.subscription(visit.service, entity, visit.version, under=under) for entity in found if chosen(entity)],
+        [entity for entity in found if chosen(entity)],
+        lambda entity: forms.subscription(visit.service, entity, visit.version, under=under),
         filtered=True,
     )
 
 
-def _page(visit: Visit, found: list[dict[str, Any]], *, filtered: bool = False) -> Answer:
+def _page(
+    visit: Visit, found: Collection[Entity], form: Callable[[Entity], dict[str, Any]], *, filtered: bool = False
+) -> Answer:
     """One page with the count of all of them, and a nextLink if there are more (azure-recorded 5)."""
     if not filtered and visit.call.param("$filter") is not None:
         raise not_supported("$filter on this list")
     top = _number(visit, "$top", PAGE, 1)
     skip = _number(visit, "$skip", 0, 0)
-    body: dict[str, Any] = {"value": found[skip : skip + top], "count": len(found)}
+    body: dict[str, Any] = {
+        "value": [form(entity) for entity in islice(found, skip, skip + top)],
+        "count": len(found),
+    }
     if skip + top < len(found):
         body["nextLink"] = _next_link(visit, skip + top)
     return indented_json_answer(200, body)

@@ -116,3 +116,11 @@ def test_users_are_listed_with_the_administrator_first(azure: SmallAzure) -> Non
 def test_what_is_missing_is_named_by_its_kind(azure: SmallAzure, path: str, message: str) -> None:
     answer = azure.ask("GET", path)
     assert (answer.status, error_of(answer)["message"]) == (404, message)
+
+
+def test_one_product_and_one_api_are_told_with_an_etag_of_their_own(azure: SmallAzure) -> None:
+    told = [azure.ask("GET", path) for path in ("products/gold", "products/free", "apis/orders")]
+    tags = [answer.headers["ETag"] for answer in told]
+    assert len(set(tags)) == 3
+    assert all(tag.startswith('"') and tag.endswith('"') for tag in tags)
+    assert "ETag" not in azure.ask("GET", "products").headers

@@ -412,6 +412,22 @@ def test_a_product_that_asks_for_approval_leaves_a_new_one_submitted(azure: Smal
     assert [states[sid]["state"] for sid in ("a", "b")] == ["submitted", "active"]
 
 
+def test_what_was_submitted_starts_on_the_day_it_becomes_active(azure: SmallAzure) -> None:
+    wanted = {"scope": "/products/vetted", "displayName": "New", "ownerId": "/users/ada"}
+    assert content(azure.put("new", wanted))["properties"]["startDate"] is None
+    azure.world.clock.advance(3 * 86_400)
+    assert content(azure.patch("new", {"state": "active"}))["properties"]["startDate"] == "2026-01-08T00:00:00Z"
+    azure.world.clock.advance(86_400)
+    ended = content(azure.patch("new", {"state": "cancelled"}))["properties"]
+    assert (ended["startDate"], ended["endDate"]) == ("2026-01-08T00:00:00Z", "2026-01-09T08:00:00.123Z")
+
+
+def test_the_built_in_one_cannot_be_deleted(azure: SmallAzure) -> None:
+    before = azure.etag("master")
+    assert azure.ask("DELETE", "subscriptions/master", match="*").status == 400
+    assert azure.etag("master") == before
+
+
 @pytest.mark.parametrize("state", ["suspended", "active", "expired", "submitted", "rejected", "cancelled"])
 def test_every_state_can_be_set(azure: SmallAzure, state: str) -> None:
     properties = content(azure.patch("fabrikam", {"state": state, "stateComment": "why"}))["properties"]
