@@ -23,7 +23,7 @@ from keyturn.azure.agent import user_agent
 from keyturn.azure.answers import Reply
 from keyturn.azure.budget import ARM_RATES, Budget
 from keyturn.azure.once import Abandoned, bounded, refuse_late, too_late
-from keyturn.azure.reads import LIMIT, Failed, patiently
+from keyturn.azure.reads import LIMIT, Broken, Failed, patiently
 from keyturn.azure.signin import Identity
 from keyturn.azure.transport import transport
 from keyturn.errors import KeyturnError, NotSent, Refused, TryAgain
@@ -128,9 +128,9 @@ class Arm:
             raise NotSent(f"{what} was not sent: {error.message}", hint=error.hint) from None
 
     def _read(self, method: str, target: str, kind: str, what: str) -> Reply:
-        return patiently(self._clock, what, self._identity.forget, lambda: self._try_read(method, target, kind, what))
+        return patiently(what, self._identity.forget, lambda: self._try_read(method, target, kind, what))
 
-    def _try_read(self, method: str, target: str, kind: str, what: str) -> Reply | Failed | TryAgain:
+    def _try_read(self, method: str, target: str, kind: str, what: str) -> Reply | Failed | Broken:
         budget = self._budget(target)
         token = self._identity.token(self._cloud.arm_scope)
         if not budget.take(kind):
@@ -141,9 +141,9 @@ class Arm:
         try:
             reply = bounded(self._read_limit, lambda: self._call(client, method, target, headers, None))
         except Abandoned:
-            return TryAgain(f"{what}: no answer within {self._read_limit:g} s")
+            return Broken(f"no answer within {self._read_limit:g} s", again=False)
         except Exception as error:  # noqa: BLE001 - azure-core lets strangers' exceptions through
-            return TryAgain(f"{what}: cannot reach {self._cloud.arm} ({type(error).__name__})")
+            return Broken(f"cannot reach {self._cloud.arm} ({type(error).__name__})")
         self._learn(budget, kind, reply, sent_at)
         return reply if 200 <= reply.status < 300 else Failed(reply)
 

@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -33,7 +34,7 @@ class EmulatorClock:
     """Emulated time. `control_url` is `http://host:port/_emulator`, `secret` the bearer secret printed at start, and
     `name` what the emulator shows of this process while it waits.
 
-    Thread-safe: each thread keeps a connection of its own. Raises TryAgain when the emulator is gone.
+    Thread-safe; connections are kept. Raises TryAgain when the emulator is gone.
     """
 
     def __init__(
@@ -44,7 +45,8 @@ class EmulatorClock:
         self._path = parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
         self._name = name
-        self._mine = threading.local()
+        self._idle: list[http.client.HTTPConnection] = []
+        weakref.finalize(self, _close_all, self._idle)
         self._last: _Reading | None = None
         self.stop = stop or threading.Event()
 
@@ -80,30 +82,43 @@ class EmulatorClock:
     def _fetch(self, method: str, path: str, body: dict[str, Any] | None) -> _Reading:
         started = time.monotonic()
         payload = None if body is None else json.dumps(body)
-        for left in (1, 0):
-            connection = self._connection()
-            try:
-                connection.request(method, self._path + path, payload, self._headers)
-                response = connection.getresponse()
-                told = json.loads(response.read())
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                connection.close()
-                if left == 0:
-                    raise TryAgain(f"the emulator's clock does not answer ({type(error).__name__})") from None
-                continue
-            if response.status != 200:
-                raise TryAgain(f"the emulator's clock answered {response.status}")
-            reading = _Reading(datetime.fromisoformat(told["now"]).astimezone(UTC), float(told["boot"]), started)
-            self._last = reading
-            return reading
-        raise AssertionError("unreachable")
+        try:
+            status, told = self._exchange(method, self._path + path, payload)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise TryAgain(f"the emulator's clock does not answer ({type(error).__name__})") from None
+        if status != 200:
+            raise TryAgain(f"the emulator's clock answered {status}")
+        reading = _Reading(datetime.fromisoformat(told["now"]).astimezone(UTC), float(told["boot"]), started)
+        self._last = reading
+        return reading
 
-    def _connection(self) -> http.client.HTTPConnection:
-        connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
-        if connection is None:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=LONGEST_SILENCE)
-            self._mine.connection = connection
-        return connection
+    def _exchange(self, method: str, path: str, payload: str | None) -> tuple[int, Any]:
+        """On a kept connection if there is one; if the emulator closed that meanwhile, on a new one."""
+        kept = self._idle.pop() if self._idle else None
+        connection = kept or http.client.HTTPConnection(self._host, self._port, timeout=LONGEST_SILENCE)
+        try:
+            connection.request(method, path, payload, self._headers)
+            response = connection.getresponse()
+            told = json.loads(response.read())
+        except (ConnectionError, http.client.HTTPException):
+            connection.close()
+            if kept is None:
+                raise
+            return self._exchange(method, path, payload)
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return response.status, told
+
+    def close(self) -> None:
+        """Close every kept connection; the next reading opens one anew."""
+        _close_all(self._idle)
+
+
+def _close_all(connections: list[http.client.HTTPConnection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _iso(moment: datetime) -> str:

@@ -80,8 +80,7 @@ class GatewayProbe:
         except ssl.SSLCertVerificationError as error:
             return f"its certificate is not trusted: {error.verify_message}"
         except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-            return f"it cannot be reached: {reason}"
+            return f"it cannot be reached: {_reason(error)}"
 
     def _send(self, gateway: str, spec: ProbeSpec, value: Secret) -> int:
         headers = {"User-Agent": self._agent, "Connection": "close", "Accept": "*/*"}
@@ -111,6 +110,13 @@ class GatewayProbe:
         )
         connection.set_tunnel(host, port or 443, headers=_proxy_authorization(via.username, via.password))
         return connection
+
+
+def _reason(error: Exception) -> str:
+    """A few words without the error's own text where that may quote the request, and the value in it."""
+    if isinstance(error, OSError):
+        return error.strerror or (str(error) if str(error).startswith("Tunnel") else type(error).__name__)
+    return type(error).__name__
 
 
 def _accepted(status: int) -> bool:

@@ -17,10 +17,10 @@ from keyturn.azure.agent import user_agent
 from keyturn.azure.answers import Reply
 from keyturn.azure.budget import VAULT_RATES, Budget
 from keyturn.azure.once import Abandoned, bounded, refuse_late, too_late
-from keyturn.azure.reads import LIMIT, Failed, patiently
+from keyturn.azure.reads import LIMIT, Broken, Failed, patiently
 from keyturn.azure.signin import Identity
 from keyturn.azure.transport import transport
-from keyturn.errors import Gone, KeyturnError, NotSent, TryAgain
+from keyturn.errors import Gone, KeyturnError, NotSent
 from keyturn.model import Secret, Slot
 from keyturn.ports import Answer, Applied, Clock, SendBy, Shown, Tags, Uncertain
 
@@ -158,6 +158,8 @@ class KeyVaultSecret:
 
     def _failed(self, ticket: _Ticket, error: Exception, what: str, value: Secret) -> Answer:
         reply = ticket.reply
+        if isinstance(error, _SecondSend) and not ticket.sent:
+            raise NotSent(f"{what} was not sent: the vault asks to sign in anew") from None
         if not ticket.sent:
             raise NotSent(f"{what} was not sent: {self._vault.identity.explain(error).message}") from None
         if reply is None:
@@ -173,9 +175,9 @@ class KeyVaultSecret:
     def _latest(self) -> Version | None:
         """The current version, or None. Raises TryAgain, Refused, Gone."""
         what = f"read {self.name}"
-        return patiently(self._vault.clock, what, self._vault.forget, lambda: self._try_latest(what))
+        return patiently(what, self._vault.forget, lambda: self._try_latest(what))
 
-    def _try_latest(self, what: str) -> Version | Failed | TryAgain | None:
+    def _try_latest(self, what: str) -> Version | Failed | Broken | None:
         from azure.core.exceptions import HttpResponseError
 
         vault = self._vault
@@ -183,9 +185,10 @@ class KeyVaultSecret:
         try:
             return bounded(vault.read_limit, lambda: client.get_secret(self._secret))
         except Abandoned:
-            return TryAgain(f"{what}: no answer within {vault.read_limit:g} s")
+            return Broken(f"no answer within {vault.read_limit:g} s", again=False)
         except HttpResponseError as error:
-            if error.response is None:  # no vault said so: it is Entra's
+            if error.response is None or not str(error.response.request.url).startswith(vault.url):
+                # Entra said so, not the vault.
                 raise vault.identity.explain(error) from None
             reply = _reply(error.response)
             absent = reply.status == 404 and answers.said(reply).code == "SecretNotFound"
@@ -198,7 +201,7 @@ class KeyVaultSecret:
         except KeyturnError:
             raise
         except Exception as error:  # noqa: BLE001 - azure-core lets strangers' exceptions through
-            return TryAgain(f"{what}: cannot reach {vault.url} ({type(error).__name__})")
+            return Broken(f"cannot reach {vault.url} ({type(error).__name__})")
 
 
 class _Ticket:
