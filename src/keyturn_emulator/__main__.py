@@ -94,11 +94,12 @@ async def _serve(azure: Azure, authority: Authority, options: argparse.Namespace
     exports = {"HTTPS_PROXY": ready["proxy"], "REQUESTS_CA_BUNDLE": ready["ca_bundle"]}
     if options.write_env is not None:
         write_private(options.write_env, _shell_lines(ready, exports).encode())
+    told = _listen_for_the_end()  # before anybody may think us ready: a signal right after that must end us cleanly
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     sys.stderr.write(_for_people(azure, exports))
     sys.stderr.flush()
-    await _until_told_to_end(options.parent_pid)
+    await _until_told_to_end(told, options.parent_pid)
     server.close()
     return 0
 
@@ -162,11 +163,16 @@ def _for_people(azure: Azure, exports: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def _until_told_to_end(parent: int | None) -> None:
+def _listen_for_the_end() -> asyncio.Event:
+    """Set when SIGTERM or SIGINT arrives."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     if sys.platform != "win32":
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told.set)
+    return told
+
+
+async def _until_told_to_end(told: asyncio.Event, parent: int | None) -> None:
     watching = None if parent is None else asyncio.create_task(_watch_parent(parent, told))
     await told.wait()
     if watching is not None:
