@@ -46,7 +46,7 @@ class RunningEmulator:
     @classmethod
     def start(cls, *arguments: str, description: Mapping[str, Any] | None = None) -> Self:
         """Start it, with command-line `arguments`, and wait until it is ready. Raises RuntimeError if it is not."""
-        complaints = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        complaints = tempfile.TemporaryFile("a+", encoding="utf-8")  # noqa: SIM115 - closed by `close`
         command = [sys.executable, "-m", "keyturn_emulator", "--parent-pid", str(os.getpid()), *arguments]
         process = subprocess.Popen(  # noqa: S603 - our own program
             command, stdout=subprocess.PIPE, stderr=complaints, text=True, encoding="utf-8"
