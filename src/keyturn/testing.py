@@ -177,6 +177,7 @@ class MemoryKeyring:
         self.writes = 0
         self.echo = True
         self.regenerate_moves_etag = True
+        self.delay = timedelta(0)
 
     # -------- the port
 
@@ -246,9 +247,9 @@ class MemoryKeyring:
         self._put(self.entities[sid], slot, chosen)
         return chosen
 
-    def accepts(self, value: str, *, delay: timedelta = timedelta(0)) -> bool:
-        """Whether a gateway that learns of writes `delay` late accepts the value."""
-        horizon = self.clock.azure - delay
+    def accepts(self, value: str) -> bool:
+        """Whether the gateway, which learns of writes `delay` late, accepts the value now."""
+        horizon = self.clock.azure - self.delay
         return any(
             value == self._known(entity, slot, horizon)
             for entity in self.entities.values()
@@ -339,10 +340,10 @@ class MemorySink:
 
 
 class MemoryProbe:
-    """Asks the in-memory gateways; `delay` is how late they learn of a write."""
+    """Asks the in-memory gateway."""
 
-    def __init__(self, keyring: MemoryKeyring, *, delay: timedelta = timedelta(0)) -> None:
-        self.keyring, self.delay = keyring, delay
+    def __init__(self, keyring: MemoryKeyring) -> None:
+        self.keyring = keyring
         self.open_product = False
         self.asked = 0
 
@@ -352,7 +353,7 @@ class MemoryProbe:
         if self.open_product:
             sentence = f"{gateways[0]}{spec.path} accepts a random value too"
             return Verdict(accepted=False, proves_nothing=True, sentence=sentence)
-        if accepts and self.keyring.accepts(value.reveal(), delay=self.delay):
+        if accepts and self.keyring.accepts(value.reveal()):
             return Verdict(accepted=True)
         return Verdict(accepted=False, sentence=f"{gateways[0]} answered 401")
 
