@@ -199,7 +199,7 @@ def rows() -> tuple[Row, ...]:
         ),
         Row("target unconfirmed", PUBLISH, _target_lost, _confirm_first, (Stage.CONFIRM,), "A5"),
         Row("published", PUBLISH, _published, _close_publish, (Stage.DRAIN, Stage.RENEW, Stage.IDLE)),
-        Row("value not at hand", PUBLISH, lambda s: _writable(s) and _value_not_held(s), _read_values),
+        Row("value to publish not at hand", PUBLISH, lambda s: _writable(s) and _value_not_held(s), _read_values),
         Row("publish", PUBLISH, _writable, _publish, rule="A10"),
         Row("sink unreadable", PUBLISH, _always, _wait_sinks, rule="A14"),
         # the old value stays live until nobody can be using it
@@ -525,9 +525,12 @@ def _repair(s: Scene) -> Step:
 
 
 def _fail_over(s: Scene) -> Step:
+    """A value that somebody else wrote is retired after the drain; one that a person set through us is kept."""
     rescue = s.rescue
     assert rescue is not None  # noqa: S101 - the guard asked
-    turning = s.record.turning if rescue is s.active else rescue
+    turning = s.record.turning
+    if rescue is not s.active:
+        turning = rescue if s.record.slot(rescue.other).foreign else None
     return _move(
         s,
         "fail over",
@@ -909,7 +912,7 @@ def next_step(record: Record, seen: Seen, policy: Policy, now: datetime) -> Step
     scene = Scene(mark(record, seen, policy, now), seen, policy, now)
     for row in TABLE:
         if record.stage in row.at and row.when(scene):
-            return row.do(scene)
+            return msgspec.structs.replace(row.do(scene), row=row.name)
     raise AssertionError(f"no row fits {record.stage}")
 
 
