@@ -1,0 +1,258 @@
+"""From marked text to a configuration: read by the table, check what no single setting can tell, then build.
+
+Problems never stop the reading: all are raised together, in the order of the file. What is built only ever rests on
+text in which nothing is wrong.
+
+Never here: YAML, files, or the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+from typing import Any, Literal
+
+import msgspec
+
+from keyturn.config.form import Bad, Filled, Node, Problems, did_you_mean
+from keyturn.config.matching import glob_matches
+from keyturn.config.places import TEMPLATE_WORDS, identity, words
+from keyturn.config.table import CONFIGURATION
+from keyturn.config.types import (
+    ClientSecret,
+    Cloud,
+    Config,
+    CustomCloud,
+    EmulatorTime,
+    FileSink,
+    KeyVaultSink,
+    Match,
+    PolicyEntry,
+    Service,
+    SinkSpec,
+)
+from keyturn.errors import Misconfigured
+from keyturn.policy import Consumers, Policy, ProbeSpec, shortfalls
+
+
+def parse(root: Node, file: str) -> Config:
+    """The configuration in a tree of marked text. `file` is its name in messages and the place of relative paths.
+
+    Raises Misconfigured with every problem: `problems` has one line for each, in the order of the file.
+    """
+    problems = Problems()
+    filled = CONFIGURATION.read(root, "", problems)
+    if isinstance(filled, Filled):
+        _check_services(filled, problems)
+        _check_policies(filled, problems)
+    if problems.found or isinstance(filled, Bad):
+        raise _misconfigured(problems, file)
+    return _config(filled, file)
+
+
+def _misconfigured(problems: Problems, file: str) -> Misconfigured:
+    found = sorted(set(problems.found))
+    shown = tuple(problem.shown(file) for problem in found)
+    refused = Misconfigured("\n".join(shown), hint="Nothing was changed.", problems=shown)
+    refused.where = f"{file}:{found[0].line}"
+    return refused
+
+
+def _check_services(filled: Filled, problems: Problems) -> None:
+    """One service under two aliases would be two records for one credential."""
+    seen: dict[str, str] = {}
+    for alias, service in filled.get("services", {}).items():
+        if isinstance(service, Bad) or "id" not in service.values:
+            continue
+        first = seen.setdefault(service.get("id").lower(), alias)
+        if first != alias:
+            problems.add(service.mark("id"), f"services.{alias} is the same service as {first}.", "Keep one of them.")
+
+
+def _check_policies(filled: Filled, problems: Problems) -> None:
+    aliases = list(filled.get("services", {}))
+    seen: dict[str, Node] = {}
+    for policy in filled.get("policies", ()):
+        name = policy.get("name", "")
+        if name and seen.setdefault(name, policy.mark("name")) != policy.mark("name"):
+            problems.add(policy.mark("name"), f"Two policies are called {name}.", "Give each a name of its own.")
+        _check_match(policy, aliases, problems)
+        _check_probe(policy, problems)
+        _check_sinks(policy, problems)
+        _check_waits(policy, problems)
+
+
+def _check_match(policy: Filled, aliases: Sequence[str], problems: Problems) -> None:
+    """A policy for a service that does not exist would silently match nothing."""
+    match = policy.get("match")
+    if match is None or not aliases:
+        return
+    for glob in match.get("service") or ():
+        if not any(glob_matches(glob, alias) for alias in aliases):
+            problems.add(
+                match.mark("service"), f"match.service: there is no service {glob!r}.", did_you_mean(glob, aliases)
+            )
+
+
+def _check_probe(policy: Filled, problems: Problems) -> None:
+    probe = policy.get("probe")
+    if probe is not None and {"header", "query"} <= set(probe.marks):
+        problems.add(
+            probe.marks["query"],
+            "probe: a value goes into a header or into the query, not both.",
+            "Remove one of them.",
+        )
+    propagation = policy.get("propagation")
+    if "probe" not in policy.marks and propagation is not None and not propagation:
+        problems.add(
+            policy.mark("propagation"),
+            "propagation: 0 and no probe: nothing would confirm a fresh value before it is published.",
+            "Add a probe, or leave propagation out.",
+        )
+
+
+def _check_sinks(policy: Filled, problems: Problems) -> None:
+    seen: set[str] = set()
+    for kind, sink in policy.get("publish", ()):
+        for field in ("vault", "secret", "path", "variable"):
+            if field in sink.values:
+                _check_template(sink.get(field), sink.mark(field), f"publish.{kind}.{field}", problems)
+        if sink.bad:
+            continue
+        place = identity(_sink(kind, sink, ""))
+        if place in seen:
+            problems.add(sink.node, "publish names the same sink twice.", "Remove one of them.")
+        seen.add(place)
+
+
+def _check_template(text: str, mark: Node, path: str, problems: Problems) -> None:
+    for word in words(text):
+        if word not in TEMPLATE_WORDS:
+            problems.add(
+                mark, f"{path}: {{{word}}} is nothing that keyturn fills in.", did_you_mean(word, TEMPLATE_WORDS)
+            )
+    if re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", text)):
+        problems.add(mark, f"{path}: {text!r} has a brace without its partner.", "Write {sid}, for example.")
+
+
+_FEEDS_THE_BOUNDS = ("rotate", "consumers", "drain", "deadline", "late", "max_clock_skew")
+
+
+def _check_waits(policy: Filled, problems: Problems) -> None:
+    """Rule A3: waits below their bounds are refused, with the sum shown, at the wait itself."""
+    for name in _FEEDS_THE_BOUNDS:
+        value = policy.get(name)
+        if name in policy.bad or (isinstance(value, Filled) and value.bad):
+            return
+    drain, rotate = policy.get("drain"), policy.get("rotate")
+    places = {
+        "drain": drain.mark("time") if isinstance(drain, Filled) else policy.mark("drain"),
+        "drain.max": drain.mark("max") if isinstance(drain, Filled) else policy.mark("drain"),
+        "rotate.every": rotate.mark("every") if rotate is not None else policy.mark("rotate"),
+    }
+    for sentence in shortfalls(_waits(policy)):
+        problems.add(places.get(sentence.partition(":")[0], policy.node), sentence)
+
+
+# Building: only once nothing is wrong.
+
+
+def _config(filled: Filled, file: str) -> Config:
+    services = {alias: _service(alias, service, file) for alias, service in filled.get("services").items()}
+    salt, budget = filled.get("salt"), filled.get("budget")
+    signin, clock = filled.get("signin"), filled.get("clock")
+    given: dict[str, Any] = {
+        "ledger": _ledger(filled.get("ledger", "sqlite:///keyturn.db"), file),
+        "salt_env": salt.get("env") if salt is not None else None,
+        "signin": ClientSecret(**signin[1].values) if signin is not None else None,
+        "clock": EmulatorTime(**clock[1].values) if clock is not None else None,
+        "cloud": _cloud(filled.get("cloud", "public"), file),
+    }
+    if budget is not None and "share" in budget.values:
+        given["budget_share"] = budget.get("share")
+    if "workers" in filled.values:
+        given["workers"] = filled.get("workers")
+    policies = tuple(_entry(policy, file) for policy in filled.get("policies"))
+    return Config(file=file, services=services, policies=policies, **given)
+
+
+def _service(alias: str, filled: Filled, file: str) -> Service:
+    values = {**filled.values, "gateways": _bare(filled.get("gateways", ()))}
+    if "cloud" in values:
+        values["cloud"] = _cloud(values["cloud"], file)
+    return Service(alias=alias, **values)
+
+
+def _cloud(given: Any, file: str) -> Cloud:
+    if not isinstance(given, Filled):
+        chosen: Cloud = given
+        return chosen
+    values = dict(given.values)
+    for name in ("authority", "resource_manager", "audience"):
+        if name in values:
+            values[name] = values[name].rstrip("/")
+    values.setdefault("audience", values["resource_manager"])
+    if "ca" in values:
+        values["ca"] = _beside(values["ca"], file)
+    return CustomCloud(**values)
+
+
+def _entry(filled: Filled, file: str) -> PolicyEntry:
+    policy = _waits(filled)
+    changes = {name: filled.get(name) for name in _COPIED if name in filled.values}
+    if "renew" in filled.values:
+        changes["mode"] = filled.get("renew")
+    if "probe" in filled.values:
+        probe = filled.get("probe").values
+        changes["probe"] = ProbeSpec(**{**probe, "gateways": _bare(probe.get("gateways", ()))})
+    return PolicyEntry(
+        match=Match(**filled.get("match").values),
+        policy=msgspec.structs.replace(policy, **changes),
+        publish=tuple(_sink(kind, sink, file) for kind, sink in filled.get("publish")),
+        mode_given="renew" in filled.values,
+        line=filled.node.line,
+    )
+
+
+_COPIED = ("retire", "adopt", "accepts", "settle", "propagation", "look_every")
+
+
+def _waits(filled: Filled) -> Policy:
+    """The policy as far as its waits go: all that the bounds of rule A3 depend on."""
+    given: dict[str, Any] = {
+        name: filled.get(name) for name in ("deadline", "late", "max_clock_skew") if name in filled.values
+    }
+    rotate, drain, consumers = filled.get("rotate"), filled.get("drain"), filled.get("consumers")
+    if rotate is not None:
+        given.update(rotate.values)
+    if consumers is not None:
+        given["consumers"] = Consumers(**consumers.values)
+    if isinstance(drain, Filled):
+        names = {"time": "drain", "max": "drain_max"}
+        given.update({names[name]: span for name, span in drain.values.items()})
+    elif drain is not None:
+        given["drain"] = drain
+    return Policy(name=filled.get("name", ""), **given)
+
+
+def _sink(kind: str, filled: Filled, file: str) -> SinkSpec:
+    if kind == "keyvault":
+        return KeyVaultSink(**filled.values)
+    path = _beside(filled.get("path"), file)
+    by_name: Literal["dotenv", "json"] = "json" if path.endswith(".json") else "dotenv"
+    return FileSink(path=path, variable=filled.get("variable"), format=filled.get("format", by_name))
+
+
+def _bare(addresses: Iterable[str]) -> tuple[str, ...]:
+    return tuple(address.rstrip("/") for address in addresses)
+
+
+def _beside(path: str, file: str) -> str:
+    """A relative path means: beside the configuration, wherever keyturn is started from."""
+    return str(PurePath(file).parent / path)
+
+
+def _ledger(url: str, file: str) -> str:
+    scheme, _, path = url.partition(":///")
+    return f"{scheme}:///{_beside(path, file)}"

@@ -1,0 +1,124 @@
+"""What a configuration holds, once it is read and checked: plain data.
+
+Never here: how it is written (that is `table`), or what it means for one credential (`matching`, `places`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from keyturn.model import Mode
+from keyturn.policy import Policy
+
+
+class CustomCloud(msgspec.Struct, frozen=True, kw_only=True):
+    """An Azure cloud of one's own. Addresses are `https://host[:port]`; `vault_suffix` has no leading dot."""
+
+    authority: str
+    resource_manager: str
+    audience: str
+    vault_suffix: str
+    ca: str | None = None
+    instance_discovery: bool = False
+
+
+Cloud = Literal["public", "china", "usgov"] | CustomCloud
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """One API Management service. None means: not said here."""
+
+    alias: str
+    id: str
+    """Its ARM id, as written."""
+    mode: Mode | None = None
+    api_version: str | None = None
+    gateways: tuple[str, ...] = ()
+    trust_etag: bool = True
+    cloud: Cloud | None = None
+    """Another cloud than the configuration's own."""
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """Which credentials a policy is for: every field that is given must match, by any of its globs."""
+
+    service: tuple[str, ...] | None = None
+    product: tuple[str, ...] | None = None
+    sid: tuple[str, ...] | None = None
+    owner: tuple[str, ...] | None = None
+    scope: tuple[str, ...] | None = None
+
+
+class KeyVaultSink(msgspec.Struct, frozen=True, kw_only=True):
+    """A Key Vault secret; both names may be templates."""
+
+    vault: str
+    secret: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.vault}/{self.secret}"
+
+
+class FileSink(msgspec.Struct, frozen=True, kw_only=True):
+    """One variable of a file; path and variable may be templates."""
+
+    path: str
+    variable: str
+    format: Literal["dotenv", "json"]
+
+    @property
+    def name(self) -> str:
+        return f"{self.path}:{self.variable}"
+
+
+SinkSpec = KeyVaultSink | FileSink
+
+
+class PolicyEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy with what it is for and where it publishes. `mode_given`: the policy itself says how to renew."""
+
+    match: Match
+    policy: Policy
+    publish: tuple[SinkSpec, ...]
+    mode_given: bool
+    line: int
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+
+class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign-in as an app; its secret is in the environment variable `secret_env`."""
+
+    tenant: str
+    client_id: str
+    secret_env: str
+
+
+class EmulatorTime(msgspec.Struct, frozen=True, kw_only=True):
+    """The emulator's clock: its control address, and the environment variable that holds the control secret."""
+
+    control: str
+    secret_env: str
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole configuration, checked. Relative paths in it have been resolved beside the configuration file."""
+
+    file: str
+    services: Mapping[str, Service]
+    policies: tuple[PolicyEntry, ...]
+    ledger: str = "sqlite:///keyturn.db"
+    salt_env: str | None = None
+    signin: ClientSecret | None = None
+    """None: whatever azure-identity's default finds."""
+    cloud: Cloud = "public"
+    clock: EmulatorTime | None = None
+    """None: the system's clock."""
+    budget_share: float = 0.5
+    workers: int = 8

@@ -1,0 +1,7 @@
+"""Configurations and credentials to try things on."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("config.samples")
