@@ -11,10 +11,11 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from multiprocessing.connection import Connection
 from typing import Protocol
@@ -231,7 +232,7 @@ class LedgerContract:
             start.wait()
             _count_up(ledger, 25, f"thread {who}")
 
-        with ThreadPoolExecutor(8) as pool:
+        with _quick_switches(), ThreadPoolExecutor(8) as pool:
             list(pool.map(count, range(8)))
         stored = ledger.load(record().key)
         assert stored is not None
@@ -247,7 +248,7 @@ class LedgerContract:
             start.wait()
             return ledger.lease("k", holder, NOW, MINUTE)
 
-        with ThreadPoolExecutor(8) as pool:
+        with _quick_switches(), ThreadPoolExecutor(8) as pool:
             assert sorted(pool.map(take, holders)) == [False] * 7 + [True]
 
 
@@ -302,6 +303,17 @@ class SharedLedgerContract:
         kinds = [line.event.kind for line in ledger.history(limit=100_000)]
         assert kinds == [str(n) for n in range(stored.version)], "every save has its history, and no other has"
         assert ledger.save(record(), stored.version, []) == stored.version + 1
+
+
+@contextmanager
+def _quick_switches() -> Iterator[None]:
+    """Threads take turns so often that a gap between reading and writing is found."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _count_up(ledger: Ledger, times: int, who: str) -> None:
