@@ -529,7 +529,9 @@ class Turn:
 
 
 def _told(problem: KeyturnError) -> str:
-    return f"{problem.message}. {problem.hint}" if problem.hint else problem.message
+    """What a record keeps of a problem. A hint that says to wait is left out: the record has its own wait."""
+    told = problem.hint and not isinstance(problem, TryAgain)
+    return f"{problem.message}. {problem.hint}" if told else problem.message
 
 
 def _service_key(credential: Credential) -> str:

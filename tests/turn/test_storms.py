@@ -15,6 +15,7 @@ from keyturn import by_hand, plan
 from keyturn.errors import Conflict, NeedsPerson, TryAgain
 from keyturn.model import Mode, NotApplied, Record, Slot
 from keyturn.policy import HOUR, MINUTE, Policy, Retire
+from keyturn.ports import Stored
 from keyturn.scene import Scene, Seen, mark
 from keyturn.testing import LATE, LOST, NEVER, Crash, World
 from tests.keyturns import callers, keyturn, policy
@@ -28,8 +29,11 @@ BUSY = NotApplied(status=429, code="SubscriptionRequestsThrottled", sentence="th
 class Storm:
     """One schedule, drawn from a seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, ledger: bool = False, portal: bool = False) -> None:
+        """`ledger`: it is lost or restored from a backup now and then; `portal`: somebody else writes slots."""
         self.random = random.Random(seed)
+        self.ledger, self.portal = ledger, portal
+        self._backup: dict[str, Stored] = {}
         self.world = World()
         self.world.add(SID, sinks=["vault/a", "file/b"][: self.random.choice((1, 2))])
         self.rules: Policy = policy(
@@ -53,6 +57,10 @@ class Storm:
                 self._operator()
             if self.random.random() < 0.3:
                 self._heal()
+            if self.ledger and self.random.random() < 0.03:
+                self._lose_ledger()
+            if self.portal and self.random.random() < 0.03:
+                self.world.keyring.portal(SID, self.random.choice(list(Slot)))
             self._turn(self.random.randrange(2))
             self._step(timedelta(minutes=self.random.choice((1, 5, 15))))
 
@@ -105,6 +113,30 @@ class Storm:
             other = self.random.randrange(2)
             script.at(self.random.choice(POINTS), lambda: self._turn(other), skip=self.random.randrange(2))
 
+    def _lose_ledger(self) -> None:
+        ledger = self.world.ledger
+        if self.random.random() < 0.3:
+            ledger.stored.clear()
+        elif self._backup and self.random.random() < 0.5:
+            ledger.restore(self._backup)
+        else:
+            self._backup = ledger.backup()
+
+    def agree(self) -> None:
+        """A person settles what sinks with two live values, or a foreign one, could not."""
+        shown = self.world.value(SID, Slot.PRIMARY)
+        for sink in self.world.sinks[SID]:
+            sink.put(shown)
+
+    def release(self) -> None:
+        record = self.world.record(SID)
+        if record.hold is None:
+            return
+        if record.hold.reason in {"sinks-disagree", "foreign-value"}:
+            self.agree()
+        released, event = by_hand.release(record, "seen", self.world.clock.now())
+        self.world.ledger.save(released, self.world.ledger.stored[record.key].version, [event])
+
     def _heal(self) -> None:
         for sink in self.world.sinks[SID]:
             sink.problem = None
@@ -128,9 +160,7 @@ def test_no_storm_refuses_a_caller_and_every_rotation_ends(seed: int) -> None:
     storm.blow(hours=60)
     storm.calm(hours=4)
     record = storm.world.record(SID)
-    if record.hold is not None:
-        released, event = by_hand.release(record, "seen", storm.world.clock.now())
-        storm.world.ledger.save(released, storm.world.ledger.stored[record.key].version, [event])
+    storm.release()
     storm.calm(hours=26)
     after = storm.world.record(SID)
     assert [caller.refusals for caller in storm.calling] == [[] for _ in storm.calling]
@@ -138,6 +168,33 @@ def test_no_storm_refuses_a_caller_and_every_rotation_ends(seed: int) -> None:
     assert after.rotations > record.rotations or after.hold is not None
     assert all(storm.world.keyring.accepts(sink.value or "") for sink in storm.world.sinks[SID])
     assert after.hold is not None or after.not_before is not None
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_losing_or_restoring_the_ledger_refuses_no_caller(seed: int) -> None:
+    storm = Storm(seed, ledger=True)
+    storm.blow(hours=60)
+    for _ in range(3):
+        storm.calm(hours=4)
+        storm.release()
+    storm.calm(hours=26)
+    assert [caller.refusals for caller in storm.calling] == [[] for _ in storm.calling]
+    assert storm.world.record(SID).rotations > 0
+    assert all(storm.world.keyring.accepts(sink.value or "") for sink in storm.world.sinks[SID])
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_whatever_somebody_else_writes_every_sink_ends_with_a_live_value(seed: int) -> None:
+    storm = Storm(seed, portal=True, ledger=seed % 3 == 0)
+    storm.blow(hours=60)
+    for _ in range(3):
+        storm.calm(hours=4)
+        storm.release()
+    before = [len(caller.refusals) for caller in storm.calling]
+    storm.calm(hours=26)
+    assert [len(caller.refusals) for caller in storm.calling] == before
+    assert storm.world.record(SID).rotations > 0
+    assert all(storm.world.keyring.accepts(sink.value or "") for sink in storm.world.sinks[SID])
 
 
 def _never_blocked(scene: Scene, slot: Slot) -> None:
