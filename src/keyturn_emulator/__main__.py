@@ -45,7 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         directory = options.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(azure, Authority(directory), options))
+            try:
+                return runner.run(_serve(azure, Authority(directory), options))
+            except KeyboardInterrupt:  # how Windows, which has no handlers for signals, says it
+                return 0
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -138,6 +141,7 @@ def _readiness(azure: Azure, port: int, tls_port: int, secret: str, ca_file: Pat
 def _shell_lines(ready: Mapping[str, Any], exports: Mapping[str, str]) -> str:
     values = {
         **exports,
+        "NO_PROXY": "localhost,127.0.0.1",
         "AZURE_TENANT_ID": ready["tenant"],
         "AZURE_CLIENT_ID": ready["client_id"],
         "AZURE_CLIENT_SECRET": ready["client_secret"],

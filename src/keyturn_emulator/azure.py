@@ -51,7 +51,7 @@ class Azure:
         self.arm = ArmRoom(world)
         self.gateway = GatewayRoom(world)
         self.journal = Journal()
-        self.faults = FaultBook(world.clock, self._land_late_effect, int(description.get("seed", 1)))
+        self.faults = FaultBook(world.clock, self._land_late_effect, description.get("seed") or 1)
         self.pause.resume()
         self._rooms = self._directory()
         world.clock.on_move.append(self._time_moved)
@@ -88,7 +88,7 @@ class Azure:
         try:
             answer = room.answer(call)
         except Exception as error:  # noqa: BLE001 - the one place where a room's defect becomes an answer
-            answer = _defect(call, error)
+            answer = defect(call, error)
         self.journal.note(now, kind, call, answer.status, fault)
         return answer
 
@@ -105,8 +105,10 @@ class Azure:
             callback()
 
 
-def _defect(call: Call, error: Exception) -> Answer:
-    """Only where it happened is printed, not the error's own text: that could hold a key."""
+def defect(call: Call, error: Exception) -> Answer:
+    """The answer that says so, and a line on stderr. Only where it happened is printed, not the error's own
+    text: that could hold a key.
+    """
     where = "".join(traceback.format_tb(error.__traceback__))
     sys.stderr.write(
         f"emulator defect: {type(error).__name__} while answering {call.method} {call.host}{call.raw_path}\n{where}"

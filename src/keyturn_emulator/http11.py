@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import httptools
@@ -25,11 +25,15 @@ LARGEST_BODY = 4 * 1024 * 1024  # bytes; nothing that is asked of this Azure com
 
 # An answer at once, one that comes later, or None later: the connection is to be cut.
 Reply = Answer | Awaitable[Answer | None]
-Responder = Callable[[Call, "Connection"], Reply]
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("latin-1") for status in HTTPStatus
 }
+
+
+def _status_line(status: int) -> bytes:
+    """Faults may answer with a status that has no name."""
+    return _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unnamed\r\n".encode("latin-1")
 
 
 @dataclass(slots=True)
@@ -48,16 +52,39 @@ class Connection:
         return not hung_up(self.transport.get_extra_info("socket"))
 
 
+class Host(Protocol):
+    """Who answers the calls of a connection."""
+
+    def respond(self, call: Call, connection: Connection) -> Reply: ...
+
+    def emulated_date(self) -> str:
+        """The Date header of answers that carry none."""
+
+    def defect(self, call: Call, error: Exception) -> Answer:
+        """What is answered when answering itself went wrong."""
+
+
 class HttpProtocol(asyncio.Protocol):
-    """One connection that speaks HTTP/1.1. `date` gives the Date header for answers that carry none."""
+    """One connection that speaks HTTP/1.1."""
 
-    __slots__ = ("_body", "_busy", "_connection", "_date", "_headers", "_parser", "_queue", "_respond",
-                 "_size", "_task", "_transport", "_unfinished", "_url")  # fmt: skip
+    __slots__ = (
+        "_body",
+        "_busy",
+        "_connection",
+        "_headers",
+        "_host",
+        "_parser",
+        "_queue",
+        "_size",
+        "_task",
+        "_transport",
+        "_unfinished",
+        "_url",
+    )
 
-    def __init__(self, respond: Responder, connection: Connection, date: Callable[[], str]) -> None:
-        self._respond = respond
+    def __init__(self, host: Host, connection: Connection) -> None:
+        self._host = host
         self._connection = connection
-        self._date = date
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._queue: deque[tuple[Call, bool]] = deque()
@@ -139,7 +166,10 @@ class HttpProtocol(asyncio.Protocol):
     # answering, in the order of the requests
 
     def _take(self, call: Call, keep: bool) -> None:
-        reply = self._respond(call, self._connection)
+        try:
+            reply = self._host.respond(call, self._connection)
+        except Exception as error:  # noqa: BLE001 - answered and told as a defect, never swallowed
+            reply = self._host.defect(call, error)
         if isinstance(reply, Answer):
             self._write(call, reply, keep)
         else:
@@ -147,7 +177,10 @@ class HttpProtocol(asyncio.Protocol):
             self._task = asyncio.ensure_future(self._answer_later(call, reply, keep))
 
     async def _answer_later(self, call: Call, reply: Awaitable[Answer | None], keep: bool) -> None:
-        answer = await reply
+        try:
+            answer = await reply
+        except Exception as error:  # noqa: BLE001 - the same
+            answer = self._host.defect(call, error)
         if answer is None:
             self._transport.abort()
         elif not self._connection.gone.is_set():
@@ -161,19 +194,19 @@ class HttpProtocol(asyncio.Protocol):
         if answer.status != 204:  # a regenerate's 204 has no Content-Length at all (azure-recorded 3)
             lines.append(f"Content-Length: {len(answer.body)}\r\n")
         if "Date" not in answer.headers:
-            lines.append(f"Date: {self._date()}\r\n")
+            lines.append(f"Date: {self._host.emulated_date()}\r\n")
         if not keep:
             lines.append("Connection: close\r\n")
         lines.append("\r\n")
         body = b"" if call.method == "HEAD" else answer.body
-        self._transport.write(_STATUS_LINES[answer.status] + "".join(lines).encode("latin-1") + body)
+        self._transport.write(_status_line(answer.status) + "".join(lines).encode("latin-1") + body)
         if not keep:
             self._transport.close()
 
     def _refuse(self, status: int, sentence: str) -> None:
         body = sentence.encode()
         self._transport.write(
-            _STATUS_LINES[status]
+            _status_line(status)
             + b"Content-Type: text/plain\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
             + body
         )

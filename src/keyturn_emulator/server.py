@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import sys
-import traceback
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import cast
 
-from keyturn_emulator.azure import Azure
+from keyturn_emulator.azure import Azure, defect
 from keyturn_emulator.certificates import Authority, is_covered
 from keyturn_emulator.control import PREFIX, ControlRoom
 from keyturn_emulator.faults import Fault, fault_answer
@@ -73,7 +71,7 @@ class Server:
 
     def attach(self, transport: asyncio.Transport, connection: Connection, first: bytes) -> None:
         """Give `transport` to an HTTP protocol of its own, which finds `first` already received."""
-        protocol = HttpProtocol(self.respond, connection, self.emulated_date)
+        protocol = HttpProtocol(self, connection)
         transport.set_protocol(protocol)
         protocol.attach(transport, first)
 
@@ -107,13 +105,10 @@ class Server:
         return None
 
     async def _ask_control(self, call: Call, connection: Connection) -> Answer:
-        try:
-            return await self._control.answer(call, connection.gone)
-        except Exception as error:  # noqa: BLE001 - answered as a defect, never swallowed
-            where = "".join(traceback.format_tb(error.__traceback__))
-            sys.stderr.write(f"emulator defect: {type(error).__name__} in the control API\n{where}")
-            message = f"a defect of the emulator's control API: {type(error).__name__}"
-            return json_answer(500, {"error": message})
+        return await self._control.answer(call, connection.gone)
+
+    def defect(self, call: Call, error: Exception) -> Answer:
+        return defect(call, error)
 
     async def _hold(self, call: Call, connection: Connection, early: Answer | None) -> Answer | None:
         """Wait for the resume; a client that is gone by then has no effect any more."""

@@ -67,6 +67,11 @@ def test_a_status_fault_at_a_gateway_wears_the_gateways_envelope(azure: RunningE
     assert requests.get(GATEWAY, timeout=10).json() == {"statusCode": 500, "message": "Backend down."}
 
 
+def test_a_fault_may_answer_with_a_status_that_has_no_name(azure: RunningEmulator) -> None:
+    azure.fault("status", status=499)
+    assert requests.get(GATEWAY, timeout=10).status_code == 499
+
+
 def test_a_lost_answer_leaves_the_effect_and_cuts_the_connection(
     azure: RunningEmulator, headers: dict[str, str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,8 +24,9 @@ from keyturn_emulator import azure as platform
 from keyturn_emulator import seed
 from keyturn_emulator.azure import Azure
 from keyturn_emulator.gateway import GatewayRoom
+from keyturn_emulator.http11 import Connection, HttpProtocol, Reply
 from keyturn_emulator.testing import EmulatorDefect, RunningEmulator
-from keyturn_emulator.wire import Call
+from keyturn_emulator.wire import Answer, Call
 
 GATEWAY = "https://shop-apim.azure-api.net/orders/1"
 
@@ -197,6 +199,44 @@ def test_a_defect_of_a_room_is_a_500_that_names_itself_and_is_told_on_stderr(
     assert "s3cret" not in told + answer.body.decode()
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_defect_of_the_server_is_answered_on_the_wire_and_the_connection_goes_on(later: bool) -> None:
+    written = asyncio.run(_two_calls_to_a_broken_host(later))
+    assert written.count(b"HTTP/1.1 500 Internal Server Error\r\n") == 2
+    assert written.count(b"ZeroDivisionError") == 2
+
+
+async def _two_calls_to_a_broken_host(later: bool) -> bytes:
+    class Broken:
+        def respond(self, call: Call, connection: Connection) -> Reply:
+            return self._later() if later else Answer(1 // 0)
+
+        async def _later(self) -> Answer:
+            return Answer(1 // 0)
+
+        def emulated_date(self) -> str:
+            return "Mon, 05 Jan 2026 08:00:00 GMT"
+
+        def defect(self, call: Call, error: Exception) -> Answer:
+            return Answer(500, type(error).__name__.encode())
+
+    class Wire(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            protocol = HttpProtocol(Broken(), Connection())
+            plain = cast("asyncio.Transport", transport)
+            plain.set_protocol(protocol)
+            protocol.attach(plain)
+
+    server = await asyncio.get_running_loop().create_server(Wire, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+    writer.write(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    written = await reader.read()
+    writer.close()
+    server.close()
+    await server.wait_closed()
+    return written
+
+
 def test_closing_an_emulator_that_complained_of_itself_is_an_error() -> None:
     running = RunningEmulator.start()
     running._complaints.write("emulator defect: invented\n")
@@ -244,9 +284,10 @@ def test_the_environment_file_can_be_sourced_and_only_its_owner_may_read_it(
     file = tmp_path / "azure.env"
     running = own_azure("--write-env", str(file))
     assert file.stat().st_mode & 0o777 == 0o600
-    script = f'. "{file}" && printf "%s %s %s" "$HTTPS_PROXY" "$REQUESTS_CA_BUNDLE" "$AZURE_CLIENT_SECRET"'
+    names = ("HTTPS_PROXY", "REQUESTS_CA_BUNDLE", "NO_PROXY", "AZURE_CLIENT_SECRET")
+    script = f'. "{file}" && printf "%s " ' + " ".join(f'"${name}"' for name in names)
     told = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={}).stdout
-    assert told == f"{running.ready['proxy']} {running.ready['ca_bundle']} {seed.CLIENT_SECRET}"
+    assert told.split() == [*running.env.values(), seed.CLIENT_SECRET]
 
 
 def test_a_state_directory_keeps_the_ca_from_start_to_start(
