@@ -1,0 +1,129 @@
+# ruff: noqa: PLC0415 - what is costly to import is imported once it is needed
+"""`keyturn demo`: watch a fleet being rotated, in emulated time, before callers that count every refused call.
+
+Starts the emulator, callers that know nothing of keyturn, and keyturn itself, all as programs of their own, in a
+temporary folder. Rooms: control (programs, the emulator's control API), stage (what stands there), conductor (who
+moves time), plug, naive, play (the acts), screen. Never here: importing the emulator, or a rule of keyturn.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from keyturn.demo.play import Outcome
+    from keyturn.demo.screen import Screen
+
+MANY = 1000
+
+
+@click.command()
+@click.option("--credentials", type=click.IntRange(1, MANY), default=24, show_default=True, help="How many to rotate.")
+@click.option("--pull-plug", is_flag=True, help="SIGKILL keyturn six times on stage, and start it again.")
+@click.option("--naive", is_flag=True, help="Rotate the way scripts do. Calls are refused, so it exits 1.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Draws the instants of --pull-plug.")
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on the last line.")
+def demo(*, credentials: int, pull_plug: bool, naive: bool, seed: int, as_json: bool) -> int:
+    """Watch a fleet being rotated through a whole period, in emulated time; no Azure account is needed.
+
+    An Azure of its own runs beside it, and callers that keep their key for an hour call all the time. They and the
+    gateways count refused calls independently. Exits 1 if a call was refused or a credential was not rotated.
+    """
+    if naive and pull_plug:
+        raise click.UsageError("--pull-plug kills keyturn, and --naive runs without it")
+    from keyturn.demo.screen import Screen
+
+    screen = Screen(plain=as_json)
+    screen.say("Starting an Azure of its own (emulated time) …")
+    with _ending_on_signals(), _folder() as folder:
+        outcome = _play(folder, screen, credentials, seed if pull_plug else None, naive)
+    _tell_outcome(outcome, as_json=as_json)
+    return 0 if outcome.is_good else 1
+
+
+def _play(folder: Path, screen: Screen, credentials: int, seed: int | None, naive: bool) -> Outcome:
+    from keyturn.demo.control import EmulatedAzure
+    from keyturn.demo.play import Play
+    from keyturn.demo.stage import PRODUCTS, Settings
+
+    azure = EmulatedAzure.start()
+    try:
+        settings = Settings(credentials=credentials)
+        play = Play(azure, folder, settings, screen)
+        try:
+            play.open()
+            many = f"{credentials} apim subscription{'' if credentials == 1 else 's'}, {credentials} callers"
+            screen.say(f"It is running: 1 service with 2 gateways, {len(PRODUCTS)} products, {many}.")
+            way = "the way scripts do it" if naive else "the careful way"
+            screen.say(f"Rotating all of them {way}. Period 30 d, drain 24 h, callers keep their key for 1 h.\n")
+            screen.open()
+            return play.naive() if naive else play.careful(seed=seed)
+        finally:
+            screen.close()
+            play.close()
+    finally:
+        azure.close()
+
+
+def _tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
+    days = round(outcome.emulated.total_seconds() / 86_400)
+    click.echo(f"\nDone in {outcome.seconds:.0f} s ({days} days of emulated time).")
+    click.echo(
+        f"  rotated {outcome.rotated} of {outcome.credentials} · slots renewed {outcome.slots_renewed} · "
+        f"calls {outcome.calls:,} · refused {outcome.refused_by_callers:,} (callers) "
+        f"{outcome.refused_by_gateways:,} (gateways) · ARM writes {outcome.arm_writes:,}"
+    )
+    if outcome.plug_pulled:
+        click.echo(f"  keyturn was killed {outcome.plug_pulled} times and went on from its ledger each time")
+    if outcome.errors:
+        click.echo(f"  {outcome.errors} calls got no answer: the stage itself was at fault, so this proves nothing")
+    if outcome.leaks:
+        click.echo(f"  a key value can be read in {', '.join(outcome.leaks)}: that must never be, please report it")
+    elif outcome.way == "careful":
+        click.echo("  no key value stands in what keyturn wrote: its output, its ledger, its configuration")
+    if outcome.way == "naive":
+        click.echo(f"  at worst {outcome.at_most} of {outcome.credentials} callers were refused at the same time")
+        click.echo("See the same fleet rotated the careful way:  keyturn demo")
+    else:
+        click.echo("See the same fleet rotated the way scripts do it:  keyturn demo --naive")
+    if as_json:
+        click.echo(json.dumps(outcome.in_json()))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for keyturn's configuration, ledger and output; gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="keyturn-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does: every program it started is ended, and its folder removed."""
+
+    def ending(_: int, __: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM] if sys.platform == "win32" else [signal.SIGTERM, signal.SIGHUP]
+    before = {}
+    with suppress(ValueError):  # not in the main thread, where nobody sends us signals
+        before = {number: signal.signal(number, ending) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

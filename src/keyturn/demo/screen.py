@@ -1,0 +1,175 @@
+"""What people see of the play: a live picture on a terminal, plain lines elsewhere.
+
+Decides looks alone. Every line says where things are, what waits for what, and by which rule. Never here: a value, or
+anything that moves the play on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import click
+import msgspec
+
+from keyturn.demo.control import Tally, machine_seconds
+from keyturn.model import Record, Stage
+from keyturn.policy import spell
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+LINES_EVERY: Final = 2.0
+"""Machine seconds between two lines of progress where there is no terminal."""
+PICTURES_EVERY: Final = 0.15
+BAR: Final = 30
+WAIT_SHOWN: Final = 96
+"""So many characters of a wait fit on one line with the rest."""
+PHASES: Final = (
+    ("renew", Stage.RENEW),
+    ("confirm", Stage.CONFIRM),
+    ("publish", Stage.PUBLISH),
+    ("drain", Stage.DRAIN),
+    ("retire", Stage.RETIRE),
+    ("confirm", Stage.PROVE),
+)
+_ORDER: Final = [Stage.RENEW, Stage.CONFIRM, Stage.PUBLISH, Stage.DRAIN, Stage.RETIRE, Stage.PROVE]
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is shown at one moment."""
+
+    start: datetime
+    now: datetime
+    act: str
+    records: Sequence[Record]
+    tally: Tally
+    gateway_refused: int
+    arm_writes: int
+    done: int | None = None
+    """Where there are no records to look at: how many the script is done with."""
+
+
+class Screen:
+    """Says milestones, and progress as often as is good for its reader."""
+
+    def __init__(self, *, plain: bool) -> None:
+        self._live: Live | None = None
+        self._shown_at = float("-inf")
+        self._wide = not plain and sys.stdout.isatty()
+        self._colour = self._wide and not os.environ.get("NO_COLOR")
+
+    def open(self) -> None:
+        if not self._wide:
+            return
+        from rich.console import Console  # noqa: PLC0415 - only where a person looks
+        from rich.live import Live  # noqa: PLC0415
+
+        console = Console(no_color=not self._colour, highlight=False)
+        self._live = Live("", console=console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def say(self, line: str = "") -> None:
+        """A milestone."""
+        if self._live is not None:
+            self._live.console.print(line, markup=False)
+        else:
+            click.echo(line)
+            sys.stdout.flush()
+
+    def wants(self) -> bool:
+        """Whether a new picture is worth making."""
+        pause = PICTURES_EVERY if self._live is not None else LINES_EVERY
+        return machine_seconds() - self._shown_at >= pause
+
+    def show(self, picture: Picture) -> None:
+        self._shown_at = machine_seconds()
+        if self._live is None:
+            click.echo(line(picture))
+            sys.stdout.flush()
+            return
+        from rich.text import Text  # noqa: PLC0415
+
+        self._live.update(Text("\n" + "\n".join(lines(picture))), refresh=True)
+
+
+def lines(picture: Picture) -> list[str]:
+    """When, what and why; how far; the callers."""
+    gone = picture.now - picture.start
+    when = f"day {gone.days:>2}  {picture.now:%H:%M}"
+    shown = [f"  {when}  {picture.act}"]
+    if picture.records:
+        shown.append(f"  {_progress(picture.records)}")
+        waiting = waits(picture.records, picture.now)
+        shown.append(f"  {waiting}" if waiting else "")
+    elif picture.done is not None:
+        shown.append(f"  regenerated in place {picture.done}")
+    refused = f"{picture.tally.refused} refused (they say)  {picture.gateway_refused} refused (gateways say)"
+    shown.append(f"  callers  {picture.tally.calls:,} calls  {refused}  ARM writes {picture.arm_writes:,}")
+    return shown
+
+
+def line(picture: Picture) -> str:
+    """The same on one line: when, the phase that is furthest behind, the callers, the wait."""
+    gone = picture.now - picture.start
+    parts = [f"  day {gone.days:>2}  {picture.now:%H:%M} "]
+    if any(record.stage in _ORDER for record in picture.records):
+        total = len(picture.records)
+        counts = [(word, sum(_is_past(record, stage) for record in picture.records)) for word, stage in PHASES]
+        parts.append(" ".join(f"{word} {past}/{total}" for word, past in counts if past) or f"renew 0/{total}")
+    elif picture.done is not None:
+        parts.append(f"regenerated {picture.done}")
+    parts.append(f"{picture.tally.calls:,} calls, {picture.tally.refused} + {picture.gateway_refused} refused")
+    why = waits(picture.records, picture.now)
+    return "  ".join([*parts, why[:WAIT_SHOWN] + ("…" if len(why) > WAIT_SHOWN else "")]).rstrip()
+
+
+def _progress(records: Sequence[Record]) -> str:
+    """`renew 24/24  confirm 24/24  publish 19/24`, behind a bar over all phases; at rest only that."""
+    total = len(records)
+    turning = [record for record in records if record.stage in _ORDER]
+    if not turning and not any(record.rotations for record in records):
+        adopted = sum(record.stage is Stage.IDLE for record in records)
+        return f"{_bar(adopted, total)}  adopted {adopted}/{total}"
+    past = [[_is_past(record, stage) for record in records] for _, stage in PHASES]
+    counts = "  ".join(f"{word} {sum(row)}/{total}" for (word, _), row in zip(PHASES, past, strict=True))
+    return f"{_bar(sum(map(sum, past)), total * len(PHASES))}  {counts}"
+
+
+def _is_past(record: Record, stage: Stage) -> bool:
+    if record.stage in _ORDER:
+        return _ORDER.index(record.stage) > _ORDER.index(stage)
+    return record.rotations > 0
+
+
+def _bar(done: int, total: int) -> str:
+    filled = BAR * done // max(total, 1)
+    return "█" * filled + "░" * (BAR - filled)
+
+
+def waits(records: Sequence[Record], now: datetime) -> str:
+    """What most of those under way wait for, by which rule, and for how long yet."""
+    held = [record for record in records if record.hold is not None]
+    if held and held[0].hold is not None:
+        return f"{len(held)} held: {held[0].hold.sentence}"
+    waiting = [
+        r for r in records if r.waiting is not None and r.not_before is not None and r.waiting.reason != "not-due"
+    ]
+    if not waiting:
+        return ""
+    reason, count = Counter(r.waiting.reason for r in waiting if r.waiting is not None).most_common(1)[0]
+    first = next(r for r in waiting if r.waiting is not None and r.waiting.reason == reason)
+    if first.waiting is None or first.not_before is None:
+        return ""
+    rule = f" (rule {first.waiting.rule})" if first.waiting.rule else ""
+    left = max(first.not_before - now, timedelta(0))
+    return f"{count} wait, {spell(left)} yet: {reason}: {first.waiting.sentence}{rule}"
