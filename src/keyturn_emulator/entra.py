@@ -1,6 +1,6 @@
 """Entra ID: which application may have a token for which resource, and whether a presented token is good.
 
-It decides sign-in (azure-facts 2): the discovery documents, the client-credentials grant with a secret, the
+It decides sign-in (azure-facts 2): the discovery documents, the client-credentials grant by secret or certificate, the
 AADSTS errors, and the check of every bearer token that Resource Manager and Key Vault are shown.
 
 Token lifetimes are judged by the machine's clock, not the emulated one, because clients cache by the
@@ -22,6 +22,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keyturn_emulator.clock import machine_now
@@ -40,6 +42,7 @@ ARM_AUDIENCES = frozenset(
 )
 VAULT_AUDIENCES = frozenset({"https://vault.azure.net", "https://vault.azure.net/"})
 RESOURCES = ARM_AUDIENCES | VAULT_AUDIENCES
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SKEW = 300  # seconds of disagreement that a token check tolerates (azure-facts 2.4)
 MAX_REMEMBERED_TOKENS = 1024
 
@@ -109,9 +112,12 @@ def _base64url(number: int) -> str:
 # --- tokens ---------------------------------------------------------------------------------------
 
 
-def issue_token(world: World, client_id: str, audience: str, *, lifetime: int | None = None) -> str:
-    """A signed access token in v1 form (azure-facts 2.4). `lifetime` is in machine seconds. Raises
-    KeyError.
+def issue_token(
+    world: World, client_id: str, audience: str, *, lifetime: int | None = None, strength: str = "1"
+) -> str:
+    """A signed access token in v1 form (azure-facts 2.4). Raises KeyError.
+
+    `lifetime` is in machine seconds; `strength` is "1" for a secret, "2" for a certificate.
     """
     app = world.applications[client_id.lower()]
     now = int(time.time())
@@ -122,7 +128,7 @@ def issue_token(world: World, client_id: str, audience: str, *, lifetime: int | 
         "nbf": now,
         "exp": now + (world.token_lifetime if lifetime is None else lifetime),
         "appid": app.client_id,
-        "appidacr": "1",
+        "appidacr": strength,
         "idp": f"https://sts.windows.net/{app.tenant_id}/",
         "idtyp": "app",
         "oid": app.object_id,
@@ -267,13 +273,11 @@ REFUSALS = {
         70003,
         "The app requested an unsupported grant type '{grant}'. The emulator knows client_credentials only.",
     ),
-    "no-assertions": _Refusal(
-        400,
-        "invalid_request",
-        7000218,
-        "The request body must contain the following parameter: 'client_secret'. The emulator "
-        "checks client secrets "
-        "only, no client assertions.",
+    "bad-assertion": _Refusal(
+        401,
+        "invalid_client",
+        700027,
+        "Client assertion failed signature validation: {why}",
     ),
     "unknown-field": _Refusal(
         400,
@@ -356,7 +360,7 @@ class EntraRoom:
         base = f"https://{LOGIN}/{tenant}"
         body = {
             "token_endpoint": f"{base}/oauth2/v2.0/token",
-            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
             "jwks_uri": f"{base}/discovery/v2.0/keys",
             "response_modes_supported": ["query", "fragment", "form_post"],
             "subject_types_supported": ["pairwise"],
@@ -398,12 +402,21 @@ class EntraRoom:
         app = self._world.applications.get(form["client_id"].lower())
         if app is None or app.tenant_id.lower() != tenant.lower():
             return _refuse("unknown-app", app=form["client_id"], tenant=tenant)
-        refused = self._judge_secret(app, form)
-        return refused if refused is not None else self._grant(app, tenant, form["scope"])
+        by_certificate = "client_assertion" in form
+        judge = self._judge_assertion if by_certificate else self._judge_secret
+        refused = judge(app, form, tenant)
+        if refused is not None:
+            return refused
+        return self._grant(app, tenant, form["scope"], "2" if by_certificate else "1")
 
-    def _judge_secret(self, app: Application, form: dict[str, str]) -> Answer | None:
-        if "client_assertion" in form:
-            return _refuse("no-assertions")
+    def _judge_assertion(self, app: Application, form: dict[str, str], tenant: str) -> Answer | None:
+        """A client assertion that a certificate of the application signed (azure-facts 2.1)."""
+        if form.get("client_assertion_type") != ASSERTION_TYPE:
+            return _refuse("missing-field", field="client_assertion_type")
+        why = _assertion_fault(app, form["client_assertion"], f"https://{LOGIN}/{tenant}/oauth2/v2.0/token")
+        return None if why is None else _refuse("bad-assertion", why=why)
+
+    def _judge_secret(self, app: Application, form: dict[str, str], _: str) -> Answer | None:
         if "client_secret" not in form:
             return _refuse("missing-field", field="client_secret")
         given = form["client_secret"].encode()
@@ -413,7 +426,7 @@ class EntraRoom:
             return _refuse("expired-secret", app=app.client_id)
         return _refuse("wrong-secret", app=app.client_id)
 
-    def _grant(self, app: Application, tenant: str, scope: str) -> Answer:
+    def _grant(self, app: Application, tenant: str, scope: str, strength: str) -> Answer:
         if not scope.endswith("/.default") or " " in scope:
             return _refuse("bad-scope", scope=scope)
         # With a double slash the audience keeps its trailing one (azure-facts 0.6).
@@ -425,12 +438,45 @@ class EntraRoom:
             "token_type": "Bearer",
             "expires_in": lifetime,
             "ext_expires_in": lifetime,
-            "access_token": issue_token(self._world, app.client_id, audience),
+            "access_token": issue_token(self._world, app.client_id, audience, strength=strength),
         }
         return json_answer(200, body, _HEADERS)
 
     def _knows(self, tenant: str) -> bool:
         return tenant.lower() in {known.lower() for known in self._world.tenants}
+
+
+def _assertion_fault(app: Application, assertion: str, audience: str) -> str | None:
+    """Why the assertion proves nothing, or None when one of the application's certificates signed it."""
+    try:
+        header = jwt.get_unverified_header(assertion)
+    except jwt.PyJWTError:
+        return "the assertion is no token."
+    named = {str(header.get(name, "")).rstrip("=") for name in ("x5t", "x5t#S256")} - {""}
+    certificate = next((it for it in map(_certificate, app.certificates) if named & _thumbprints(it)), None)
+    if certificate is None:
+        return "the key was not found: no certificate of the application has the thumbprint in the header."
+    key = certificate.public_key()
+    if not isinstance(key, rsa.RSAPublicKey):
+        return "the certificate has no RSA key."
+    options: Any = {"require": ["aud", "iss", "sub", "exp", "jti"], "verify_iat": False}
+    try:
+        claims = jwt.decode(assertion, key, ["RS256", "PS256"], options=options, audience=audience, leeway=SKEW)
+    except jwt.PyJWTError as error:
+        return f"{type(error).__name__}."
+    if not claims["iss"] == claims["sub"] == app.client_id:
+        return "issuer and subject must both be the application."
+    return None
+
+
+def _certificate(pem: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem.encode())
+
+
+def _thumbprints(certificate: x509.Certificate) -> set[str]:
+    """Of SHA-1 and of SHA-256, in base64url without padding."""
+    digests = (certificate.fingerprint(hashes.SHA1()), certificate.fingerprint(hashes.SHA256()))  # noqa: S303 - x5t
+    return {base64.urlsafe_b64encode(digest).rstrip(b"=").decode() for digest in digests}
 
 
 def _unknown_path(call: Call) -> str:

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from cryptography import x509
+
 from keyturn_emulator import rbac
 from keyturn_emulator.apim import (
     DEFAULT_HEADER,
@@ -171,7 +173,8 @@ def _azure_subscription(top: _Reader, world: World, tenant: str) -> AzureSubscri
 
 def _application(row: _Reader, world: World, tenant: str) -> None:
     client = row.guid("client_id", world.new_guid())
-    secrets = {row.take("secret", str), *row.names("more_secrets")}
+    secret = row.take("secret", str, None)
+    secrets = {*row.names("more_secrets"), *([] if secret is None else [secret])}
     world.applications[client.lower()] = Application(
         client_id=client,
         object_id=row.guid("object_id", world.new_guid()),
@@ -179,8 +182,20 @@ def _application(row: _Reader, world: World, tenant: str) -> None:
         display_name=row.take("display_name", str, "app"),
         secrets=secrets,
         expired_secrets=set(row.names("expired_secrets")),
+        certificates=_certificates(row),
     )
     row.close()
+
+
+def _certificates(row: _Reader) -> list[str]:
+    """PEM certificates with which the application may sign in."""
+    given = row.names("certificates")
+    for pem in given:
+        try:
+            x509.load_pem_x509_certificate(pem.encode())
+        except ValueError:
+            row.problem("certificates", "must be PEM certificates")
+    return given
 
 
 def _custom_role(row: _Reader, world: World) -> None:

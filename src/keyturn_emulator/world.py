@@ -26,8 +26,9 @@ class Application:
     object_id: str
     tenant_id: str
     display_name: str
-    secrets: set[str] = field(default_factory=set)
-    expired_secrets: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set, repr=False)
+    expired_secrets: set[str] = field(default_factory=set, repr=False)
+    certificates: list[str] = field(default_factory=list)  # PEM, without any private key
 
 
 @dataclass(slots=True, frozen=True)
