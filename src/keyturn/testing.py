@@ -14,6 +14,7 @@ random values come from a seed. Never here: behaviour that the real adapters do 
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -379,6 +380,8 @@ class MemoryLedger:
         self.notes: dict[str, str] = {}
         self.leases: dict[str, tuple[Holder, datetime]] = {}
         self.dead: set[Holder] = set()
+        # Around what must be one step for threads, and never around `script`, which may stop a runner for good.
+        self._one_at_a_time = threading.Lock()
 
     @property
     def id(self) -> str:
@@ -394,12 +397,13 @@ class MemoryLedger:
 
     def save(self, record: Record, expected: int, events: Sequence[Event]) -> int:
         self.script.reach("ledger.save")
-        known = self.stored.get(record.key)
-        if (known.version if known is not None else 0) != expected:
-            raise Conflict(f"{record.id} changed since it was read")
-        self.stored[record.key] = Stored(record=record, version=expected + 1)
-        for event in events:
-            self.lines.append(HistoryLine(seq=len(self.lines) + 1, key=record.key, event=event))
+        with self._one_at_a_time:
+            known = self.stored.get(record.key)
+            if (known.version if known is not None else 0) != expected:
+                raise Conflict(f"{record.id} changed since it was read")
+            self.stored[record.key] = Stored(record=record, version=expected + 1)
+            for event in events:
+                self.lines.append(HistoryLine(seq=len(self.lines) + 1, key=record.key, event=event))
         self.script.reach("ledger.saved")
         return expected + 1
 
@@ -421,11 +425,12 @@ class MemoryLedger:
         self.notes[name] = text
 
     def lease(self, key: str, holder: Holder, now: datetime, span: timedelta) -> bool:
-        taken = self.leases.get(key)
-        if taken is not None and taken[0] != holder and taken[1] > now and taken[0] not in self.dead:
-            return False
-        self.leases[key] = (holder, now + span)
-        return True
+        with self._one_at_a_time:
+            taken = self.leases.get(key)
+            if taken is not None and taken[0] != holder and taken[1] > now and taken[0] not in self.dead:
+                return False
+            self.leases[key] = (holder, now + span)
+            return True
 
     def release(self, key: str, holder: Holder) -> None:
         taken = self.leases.get(key)
