@@ -99,27 +99,32 @@ class Sweep:
 
     def follow(self, *, to_the_end: bool = False, force: Collection[str] = ()) -> Swept:
         """Sweep until nothing can move within a short wait; `to_the_end`: until every charge is idle or held."""
-        turns = moved = busy = 0
+        turns = moved = 0
         forced = force
         while True:
             swept = self.once(forced)
             forced = ()
-            turns, moved, busy = turns + swept.turns, moved + swept.moved, swept.busy
-            left = None if swept.next_at is None else swept.next_at - self._clock.now()
-            patient = left is not None and (left <= SHORT_WAIT or (to_the_end and self._under_way()))
-            if self._stop.is_set() or left is None or not patient:
-                return Swept(turns=turns, moved=moved, busy=busy, next_at=swept.next_at)
-            self._clock.wait(max(left.total_seconds(), 0.0))
+            turns, moved = turns + swept.turns, moved + swept.moved
+            until = self._worth_waiting_for(to_the_end)
+            if self._stop.is_set() or until is None:
+                return Swept(turns=turns, moved=moved, busy=swept.busy, next_at=swept.next_at)
+            self._clock.wait(max((until - self._clock.now()).total_seconds(), 0.0))
 
     def next_at(self) -> datetime | None:
         """When the earliest wait of a charge ends."""
         waits = [r.not_before for r in self._records.values() if r.hold is None and r.not_before is not None]
         return min([*waits, *self._busy_until.values()], default=None)
 
-    def _under_way(self) -> bool:
-        return any(r.hold is None and r.stage is not Stage.IDLE for r in self._records.values()) or bool(
-            self._busy_until
-        )
+    def _worth_waiting_for(self, to_the_end: bool) -> datetime | None:
+        """When the next wait of a rotation under way ends; without `to_the_end` only a short one that is not a
+        failure's, so that whoever reads the screen learns of a refusal at once."""
+        moving = [r for r in self._records.values() if r.hold is None and r.stage is not Stage.IDLE]
+        moving = [r for r in moving if r.waiting is None or r.waiting.reason != "not-active"]
+        if to_the_end:
+            return self.next_at() if moving or self._busy_until else None
+        waits = [r.not_before for r in moving if r.not_before is not None and r.failures == 0]
+        soon = min(waits, default=None)
+        return soon if soon is not None and soon - self._clock.now() <= SHORT_WAIT else None
 
     def _due(self, now: datetime, force: Collection[str]) -> list[str]:
         ready = [key for key in self._ledger.due(now) if key in self._charges]
