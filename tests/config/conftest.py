@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("config.samples")
+pytest.register_assert_rewrite(f"{__package__}.samples")
