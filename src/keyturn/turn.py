@@ -44,6 +44,9 @@ from keyturn.scene import Scene, Seen, SinkSeen, mark
 MOST_MOVES = 60
 """So many steps in one turn at most; a rotation without faults takes about fifteen. The next turn goes on."""
 
+MOST_DROPPED = 3
+"""So many effects of one turn may be dropped for an old look; then it waits."""
+
 NEAR_EXPIRY = timedelta(days=30)
 """Key Vault raises SecretNearExpiry 30 days before a secret expires, so expiry = next due + 30 days means due."""
 
@@ -128,6 +131,7 @@ class Turn:
         """Go on until the record waits or holds. `force` looks even before `not_before`. Raises LedgerFault."""
         rows: list[str] = []
         look: Look | None = None
+        dropped = 0
         while True:
             stored = self._load(credential, policy)
             if self._rests(stored.record, policy) and not (force and not rows):
@@ -143,6 +147,11 @@ class Turn:
                 look = self._take(credential, policy, stored, look, step)
             except Conflict:
                 look = None  # somebody else saved first: take a new turn at once (rule A8)
+            except NotSent as late:
+                look = None  # dropped, because its look was too old (rule A4): look again
+                dropped += 1
+                if dropped >= MOST_DROPPED:
+                    self._give_up(credential, policy, late)
 
     def sight(self, credential: Credential, policy: Policy) -> Sight:
         """Look, and do nothing: no save, no effect. Costs a read, and listSecrets where the values must be read.
@@ -157,6 +166,15 @@ class Turn:
         values = self._keyring.read_values(credential)
         live = {slot: values.of(slot).fingerprint(self._ledger.salt) for slot in Slot}
         return Sight(record=stored.record, seen=seen, live=live)
+
+    def _give_up(self, credential: Credential, policy: Policy, late: NotSent) -> None:
+        """Effects are dropped again and again: end the turn with a wait rather than press on."""
+        stored = self._load(credential, policy)
+        waiting, event = outcome.learn_no_answer(stored.record, late.message, self._clock.now(), hint=late.hint)
+        try:
+            self._save(waiting, stored.version, [event])
+        except Conflict:
+            return  # somebody else goes on with it
 
     def _load(self, credential: Credential, policy: Policy) -> Stored:
         stored = self._ledger.load(credential.key)
@@ -298,10 +316,7 @@ class Turn:
         with self._fence_lock:
             if self._fence(credential) is not None:
                 return None
-            try:
-                answer = self._keyring.prove_fence(credential, self._send_by(look, policy))
-            except NotSent:
-                return None
+            answer = self._keyring.prove_fence(credential, self._send_by(look, policy))
             now = self._clock.now()
             match answer:
                 case NotApplied(status=412):
@@ -339,7 +354,7 @@ class Turn:
                 answer = self._set_value(credential, write, value, send_by)
         except NotSent:
             self._save(outcome.learn_not_sent(record, write.slot), version, [])
-            return None
+            raise
         return self._learn_write(record, version, write, answer, policy, look)
 
     def _with_candidate(self, record: Record, write: plan.Write) -> tuple[Record, Secret | None]:
@@ -434,10 +449,7 @@ class Turn:
         for sink in self._sinks(credential):
             if sink.name not in publish.sinks:
                 continue
-            try:
-                answer = sink.write(value, tags, self._send_by(look, policy))
-            except NotSent:
-                return None
+            answer = sink.write(value, tags, self._send_by(look, policy))
             if isinstance(answer, NotApplied):
                 refused[sink.name] = answer
             elif sink.write_only and isinstance(answer, Applied):

@@ -392,3 +392,33 @@ def test_cut_off_callers_does_not_overrule_a_wrong_clock() -> None:
     world.clock.ahead = 5 * MINUTE
     with pytest.raises(NeedsPerson, match="clock"):
         turn.write_slot(world.credential(SID), rules, S, None, because="test", cut_off_callers=True)
+
+
+# -------- effects that are dropped
+
+
+@pytest.mark.parametrize("point", ["set_value", "sink.write", "prove_fence"])
+def test_an_effect_whose_look_is_too_old_is_dropped_and_the_turn_looks_again(point: str) -> None:
+    rules = policy()
+    world = World()
+    world.add(SID)
+    if point != "prove_fence":
+        world.keyring.clock.move(DAY)
+    looks = len(world.script.passed)
+    world.script.at(point, lambda: world.clock.move(rules.deadline + MINUTE))
+    follow(world, keyturn(world), SID, rules)
+    assert world.script.passed[looks:].count(f"{point}.sent") == (2 if point == "set_value" else 1)
+    assert world.record(SID).rotations == 1
+
+
+def test_a_turn_whose_effects_are_dropped_again_and_again_waits() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    ask_for_rotation(world)
+    for skip in range(10):
+        world.script.at("set_value", lambda: world.clock.move(rules.deadline + MINUTE), skip=skip)
+    record = turn.advance(world.credential(SID), rules).record
+    assert record.stage is Stage.RENEW
+    assert record.not_before is not None
+    assert record.primary.intent is None
+    assert world.script.passed.count("set_value.sent") == 2
