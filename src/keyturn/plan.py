@@ -112,72 +112,51 @@ UNKNOWN, IDLE, RENEW, CONFIRM = _at(Stage.UNKNOWN), _at(Stage.IDLE), _at(Stage.R
 PUBLISH, DRAIN, RETIRE, PROVE = _at(Stage.PUBLISH), _at(Stage.DRAIN), _at(Stage.RETIRE), _at(Stage.PROVE)
 
 
+# fmt: off
 def rows() -> tuple[Row, ...]:
-    """The table, as a function only so that it can stand before the rows' own functions."""
+    """The table: name, stages, guard, what is done, where it leads, rule. A function only so that it can stand
+    before the functions of its rows."""
     return (
         # whoever is held, gone or unreachable goes no further
-        Row("held", ANY, lambda s: s.record.hold is not None, _rest_held),
-        Row("gone", ANY, lambda s: s.seen.gone is not None, _hold_gone),
-        Row("entity unreadable", ANY, lambda s: s.seen.problem is not None, _wait_unreachable),
+        Row("held", ANY, _held, _rest_held),
+        Row("gone", ANY, _gone, _hold_gone),
+        Row("entity unreadable", ANY, _unreachable, _wait_unreachable),
         Row("another keyturn", ANY, _another_ledger, _hold_another, rule="A10"),
-        Row("old ledger", ADOPTED, _ledger_is_old, _relearn, to=(Stage.UNKNOWN,), rule="A10"),
-        Row("not active", ANY, lambda s: s.seen.state != "active", _wait_inactive),
-        Row("read the values", ANY, lambda s: not s.values_current, _read_values, rule="A11"),
+        Row("old ledger", ADOPTED, _ledger_is_old, _relearn, (Stage.UNKNOWN,), "A10"),
+        Row("not active", ANY, _inactive, _wait_inactive),
+        Row("read the values", ANY, _values_unknown, _read_values, rule="A11"),
         Row("prove the fence", UNKNOWN | WRITING, _fence_missing, _prove_fence),
         Row("fence not proven", UNKNOWN | WRITING, _fence_refuted, _hold_fence),
+
         # adoption: which slot is active? unknown is not a default
-        Row("adopt: unreadable", UNKNOWN, lambda s: bool(s.unreadable), _hold_unreadable, rule="A13"),
-        Row("adopt: foreign", UNKNOWN, lambda s: bool(_foreign(s)), _hold_foreign, rule="A13"),
-        Row(
-            "adopt: equal",
-            UNKNOWN,
-            lambda s: s.equal_slots and bool(_shown_slots(s)),
-            _adopt_equal,
-            (Stage.IDLE,),
-            "A13",
-        ),
-        Row("adopt: disagree", UNKNOWN, lambda s: len(_shown_slots(s)) > 1, _hold_disagree, rule="A13"),
-        Row("adopt: shown", UNKNOWN, lambda s: len(_shown_slots(s)) == 1, _adopt_shown, (Stage.IDLE,), "A13"),
-        Row("adopt: ours", UNKNOWN, lambda s: bool(s.dead), _adopt_ours, (Stage.IDLE,), "A13"),
-        Row("adopt: empty", UNKNOWN, lambda s: s.policy.adopt is not None, _adopt_empty, (Stage.IDLE,), "A13"),
+        Row("adopt: unreadable", UNKNOWN, _unreadable, _hold_unreadable, rule="A13"),
+        Row("adopt: foreign", UNKNOWN, _shows_foreign, _hold_foreign, rule="A13"),
+        Row("adopt: equal", UNKNOWN, _shows_equal_slots, _adopt_equal, (Stage.IDLE,), "A13"),
+        Row("adopt: disagree", UNKNOWN, _shows_both_slots, _hold_disagree, rule="A13"),
+        Row("adopt: shown", UNKNOWN, _shows_one_slot, _adopt_shown, (Stage.IDLE,), "A13"),
+        Row("adopt: ours", UNKNOWN, _shows_dead, _adopt_ours, (Stage.IDLE,), "A13"),
+        Row("adopt: empty", UNKNOWN, _policy_adopts, _adopt_empty, (Stage.IDLE,), "A13"),
         Row("adopt: hold", UNKNOWN, _always, _hold_empty, rule="A13"),
+
         # drift: a sink does not show the active value
-        Row(
-            "repair",
-            REPAIRING,
-            lambda s: _drifted(s) and s.publishable(s.active),
-            _repair,
-            (Stage.PUBLISH,),
-            "A7",
-        ),
-        Row(
-            "fail over",
-            REPAIRING | CONFIRM,
-            lambda s: bool(s.dead) and s.rescue is not None,
-            _fail_over,
-            (Stage.PUBLISH,),
-            "A12",
-        ),
+        Row("repair", REPAIRING, _drifted_and_publishable, _repair, (Stage.PUBLISH,), "A7"),
+        Row("fail over", REPAIRING | CONFIRM, _dead_and_rescue, _fail_over, (Stage.PUBLISH,), "A12"),
         Row("confirm first", REPAIRING, _drifted, _confirm_first, (Stage.CONFIRM,), "A12"),
+
         # idle
-        Row("due", IDLE, lambda s: due(s.record, s.policy, s.now) is not None, _start, (Stage.RENEW,)),
-        Row("rest, sink unreadable", IDLE, lambda s: bool(s.unreadable), _wait_sinks, rule="A14"),
+        Row("due", IDLE, _due, _start, (Stage.RENEW,)),
+        Row("rest, sink unreadable", IDLE, _unreadable, _wait_sinks, rule="A14"),
         Row("rest", IDLE, _always, _rest),
+
         # a fresh value for one slot: in RENEW the standby, in RETIRE the old one
-        Row(
-            "renewed",
-            RENEW,
-            lambda s: _landed(s) or _already_renewed(s),
-            _confirm_renewed,
-            (Stage.CONFIRM,),
-            "A9",
-        ),
+        Row("renewed", RENEW, _landed_or_renewed, _confirm_renewed, (Stage.CONFIRM,), "A9"),
         Row("retired", RETIRE, _landed, _prove_retired, (Stage.PROVE,), "A9"),
         Row("may still land", WRITING, _may_land, _wait_landing, rule="A5"),
         Row("tried enough", WRITING, _tried_enough, _hold_tried, rule="A9"),
         Row("slot not quiet", WRITING, _may_not_write, _wait_blocked, rule="A1"),
         Row("renew the standby", RENEW, _always, _write, rule="A1"),
         Row("retire the old slot", RETIRE, _always, _write, rule="A1"),  # the old value dies here, and only here
+
         # the gateways must accept a value before it may be published
         Row("renew again", CONFIRM, _somebody_wrote_target, _renew_again, (Stage.RENEW,)),
         Row("target unsettled", ASKING, _target_unsettled, _wait_settled, rule="A5"),
@@ -188,25 +167,21 @@ def rows() -> tuple[Row, ...]:
         Row("not accepted", ASKING, _asked_too_long, _hold_unconfirmed, rule="A17"),
         Row("value not at hand", ASKING, _value_not_held, _read_values),
         Row("ask the gateways", ASKING, _always, _ask, rule="A17"),
+
         # every sink must show the value before anything else happens
-        Row(
-            "target lost",
-            PUBLISH,
-            lambda s: _target_lost(s) and s.rescue is not None and s.rescue is not s.target,
-            _fail_over,
-            (Stage.PUBLISH,),
-            "A12",
-        ),
+        Row("target lost", PUBLISH, _target_lost_and_rescue, _fail_over, (Stage.PUBLISH,), "A12"),
         Row("target unconfirmed", PUBLISH, _target_lost, _confirm_first, (Stage.CONFIRM,), "A5"),
         Row("published", PUBLISH, _published, _close_publish, (Stage.DRAIN, Stage.RENEW, Stage.IDLE)),
-        Row("value to publish not at hand", PUBLISH, lambda s: _writable(s) and _value_not_held(s), _read_values),
+        Row("value to publish not at hand", PUBLISH, _writable_and_not_held, _read_values),
         Row("publish", PUBLISH, _writable, _publish, rule="A10"),
         Row("sink unreadable", PUBLISH, _always, _wait_sinks, rule="A14"),
+
         # the old value stays live until nobody can be using it
-        Row("draining", DRAIN, _old_blocked, _wait_blocked, rule="A1"),
+        Row("draining", DRAIN, _may_not_write, _wait_blocked, rule="A1"),
         Row("finish, retire later", DRAIN, _retires_later, _finish_unretired, (Stage.IDLE,)),
         Row("drained", DRAIN, _always, _retire, (Stage.RETIRE,), "A1"),
     )
+# fmt: on
 
 
 def _always(_: Scene) -> bool:
@@ -359,6 +334,30 @@ def _hold(s: Scene, row: str, reason: str, sentence: str, *, rule: str = "") -> 
 # -------- rows: any stage
 
 
+def _held(s: Scene) -> bool:
+    return s.record.hold is not None
+
+
+def _gone(s: Scene) -> bool:
+    return s.seen.gone is not None
+
+
+def _unreachable(s: Scene) -> bool:
+    return s.seen.problem is not None
+
+
+def _inactive(s: Scene) -> bool:
+    return s.seen.state != "active"
+
+
+def _values_unknown(s: Scene) -> bool:
+    return not s.values_current
+
+
+def _unreadable(s: Scene) -> bool:
+    return bool(s.unreadable)
+
+
 def _rest_held(s: Scene) -> Step:
     return Step(record=s.record, row="held")
 
@@ -438,6 +437,30 @@ def _foreign(s: Scene) -> tuple[SinkSeen, ...]:
     return tuple(sink for sink in s.dead if sink.ledger not in ours)
 
 
+def _shows_one_slot(s: Scene) -> bool:
+    return len(_shown_slots(s)) == 1
+
+
+def _shows_both_slots(s: Scene) -> bool:
+    return len(_shown_slots(s)) > 1
+
+
+def _shows_equal_slots(s: Scene) -> bool:
+    return s.equal_slots and bool(_shown_slots(s))
+
+
+def _shows_dead(s: Scene) -> bool:
+    return bool(s.dead)
+
+
+def _shows_foreign(s: Scene) -> bool:
+    return bool(_foreign(s))
+
+
+def _policy_adopts(s: Scene) -> bool:
+    return s.policy.adopt is not None
+
+
 def _hold_unreadable(s: Scene) -> Step:
     sink = s.unreadable[0]
     return _hold(s, "adopt: unreadable", "sink-unreadable", f"{sink.name} cannot be read: {sink.problem}", rule="A13")
@@ -512,6 +535,14 @@ def _drifted(s: Scene) -> bool:
     return bool(s.without(s.active))
 
 
+def _drifted_and_publishable(s: Scene) -> bool:
+    return _drifted(s) and s.publishable(s.active)
+
+
+def _dead_and_rescue(s: Scene) -> bool:
+    return bool(s.dead) and s.rescue is not None
+
+
 def _repair(s: Scene) -> Step:
     names = ", ".join(sink.name for sink in s.without(s.active))
     return _move(
@@ -550,6 +581,10 @@ def _confirm_first(s: Scene) -> Step:
 
 
 # -------- rows: idle
+
+
+def _due(s: Scene) -> bool:
+    return due(s.record, s.policy, s.now) is not None
 
 
 def _start(s: Scene) -> Step:
@@ -593,6 +628,10 @@ def _landed(s: Scene) -> bool:
 def _already_renewed(s: Scene) -> bool:
     renewed = s.record.renewed
     return renewed is not None and s.live(s.writing) == renewed and _intent(s) is None
+
+
+def _landed_or_renewed(s: Scene) -> bool:
+    return _landed(s) or _already_renewed(s)
 
 
 def _confirm_renewed(s: Scene) -> Step:
@@ -835,6 +874,10 @@ def _target_lost(s: Scene) -> bool:
     return not s.publishable(s.target)
 
 
+def _target_lost_and_rescue(s: Scene) -> bool:
+    return _target_lost(s) and s.rescue is not None and s.rescue is not s.target
+
+
 def _published(s: Scene) -> bool:
     return not s.without(s.target) and not s.unreadable
 
@@ -861,6 +904,10 @@ def _close_publish(s: Scene) -> Step:
 
 def _writable(s: Scene) -> bool:
     return bool(s.without(s.target))
+
+
+def _writable_and_not_held(s: Scene) -> bool:
+    return _writable(s) and _value_not_held(s)
 
 
 def _publish(s: Scene) -> Step:
@@ -901,10 +948,6 @@ def _finish_unretired(s: Scene) -> Step:
 def _retire(s: Scene) -> Step:
     sentence = f"{s.active.other} has been out of every sink for {spell(s.policy.drain)}"
     return _move(s, "drained", Stage.RETIRE, sentence, rule="A1")
-
-
-def _old_blocked(s: Scene) -> bool:
-    return blocked(s, s.active.other) is not None
 
 
 def next_step(record: Record, seen: Seen, policy: Policy, now: datetime) -> Step:
