@@ -18,6 +18,7 @@ from keyturn.model import Credential, Event, NotApplied, Record, Secret, Slot
 from keyturn.policy import ProbeSpec
 
 __all__ = [
+    "LONGEST_LEASE",
     "Answer",
     "Applied",
     "Clock",
@@ -203,6 +204,10 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     started: str
     """The process's start time as the system tells it: a pid alone may be taken again."""
     nonce: str
+
+
+LONGEST_LEASE = timedelta(days=1)
+"""A lease that ends later than this from now was taken by a clock that was wrong, and counts as over (rule A16)."""
 
 
 class Ledger(Protocol):

@@ -23,6 +23,7 @@ from keyturn.errors import Conflict, Gone, KeyturnError, NotSent
 from keyturn.model import Credential, Event, Record, Secret, Slot
 from keyturn.policy import ProbeSpec
 from keyturn.ports import (
+    LONGEST_LEASE,
     Answer,
     Applied,
     Entity,
@@ -427,8 +428,9 @@ class MemoryLedger:
     def lease(self, key: str, holder: Holder, now: datetime, span: timedelta) -> bool:
         with self._one_at_a_time:
             taken = self.leases.get(key)
-            if taken is not None and taken[0] != holder and taken[1] > now and taken[0] not in self.dead:
-                return False
+            if taken is not None and taken[0] != holder and taken[0] not in self.dead:
+                if now < taken[1] <= now + LONGEST_LEASE:
+                    return False
             self.leases[key] = (holder, now + span)
             return True
 

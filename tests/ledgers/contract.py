@@ -196,6 +196,11 @@ class LedgerContract:
         assert ledger.lease("k", us, NOW + MINUTE, MINUTE)
         assert not ledger.lease("k", ELSEWHERE, NOW + MINUTE, MINUTE)
 
+    def test_a_lease_taken_by_a_clock_far_ahead_counts_as_over(self, ledger_factory: Factory) -> None:
+        ledger, us = ledger_factory(), this_process(SeededClock())
+        assert ledger.lease("k", ELSEWHERE, NOW + timedelta(days=400), MINUTE)
+        assert ledger.lease("k", us, NOW, MINUTE)
+
     def test_a_lease_on_one_credential_leaves_the_others_free(self, ledger_factory: Factory) -> None:
         ledger = ledger_factory()
         assert ledger.lease("k", ELSEWHERE, NOW, MINUTE)

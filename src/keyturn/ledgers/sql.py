@@ -56,7 +56,7 @@ from keyturn.ledgers.faults import as_faults, fault
 from keyturn.ledgers.holder import provably_dead
 from keyturn.ledgers.reading import BUSY_SECONDS, decode_line, decode_record, inspect
 from keyturn.model import Event, Record
-from keyturn.ports import HistoryLine, Holder, Stored
+from keyturn.ports import LONGEST_LEASE, HistoryLine, Holder, Stored
 
 _Long = BigInteger().with_variant(Integer, "sqlite")
 _tables = MetaData()
@@ -328,7 +328,8 @@ def _conflict(record: Record) -> Conflict:
 def _free(row: RowMapping, holder: Holder, now: datetime) -> bool:
     """Whether `holder` may take the lease that `row` describes."""
     current = Holder(**{name: row[name] for name in Holder.__struct_fields__})
-    return current == holder or row["until"] <= schema.micros(now) or provably_dead(current)
+    lasts = schema.micros(now) < row["until"] <= schema.micros(now + LONGEST_LEASE)
+    return current == holder or not lasts or provably_dead(current)
 
 
 def _identity(path: Path) -> tuple[int, int]:
