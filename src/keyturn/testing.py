@@ -428,9 +428,9 @@ class MemoryLedger:
     def lease(self, key: str, holder: Holder, now: datetime, span: timedelta) -> bool:
         with self._one_at_a_time:
             taken = self.leases.get(key)
-            if taken is not None and taken[0] != holder and taken[0] not in self.dead:
-                if now < taken[1] <= now + LONGEST_LEASE:
-                    return False
+            lasts = taken is not None and now < taken[1] <= now + LONGEST_LEASE
+            if taken is not None and lasts and taken[0] != holder and taken[0] not in self.dead:
+                return False
             self.leases[key] = (holder, now + span)
             return True
 
