@@ -34,6 +34,10 @@ MARGIN: Final = 0.01
 EARLY: Final = 0.05
 """A wait that ended this many seconds early was cut short because the process is asked to stop."""
 
+NOTHING: Final = 1e-6
+"""Clocks count in microseconds: a shorter wait would never end."""
+SHORTEST: Final = 0.001
+
 
 class _Bucket:
     def __init__(self, rate: Rate, share: float, now: float) -> None:
@@ -90,12 +94,12 @@ class Budget:
             with self._changed:
                 now = self._clock.boottime()
                 seconds = bucket.wait(now)
-                if seconds <= 1e-9:
+                if seconds <= NOTHING:
                     bucket.tokens -= 1
                     return True
             if latest is not None and now + seconds > latest:
                 return False
-            self._clock.wait(seconds)
+            self._clock.wait(max(seconds, SHORTEST))
             if self._clock.boottime() < now + seconds - EARLY:
                 return False
 

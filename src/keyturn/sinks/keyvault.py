@@ -187,7 +187,7 @@ class KeyVaultSecret:
         except Abandoned:
             return Broken(f"no answer within {vault.read_limit:g} s", again=False)
         except HttpResponseError as error:
-            if error.response is None or not str(error.response.request.url).startswith(vault.url):
+            if error.response is None or not str(getattr(error.response.request, "url", "")).startswith(vault.url):
                 # Entra said so, not the vault.
                 raise vault.identity.explain(error) from None
             reply = _reply(error.response)
