@@ -1,0 +1,411 @@
+# ruff: noqa: PLC0415 - what is costly to import is imported by the commands that need it
+"""From a configuration file to things that work: the one place that reads the YAML and picks adapters.
+
+`read` and `view` are for commands that only look at the ledger; they import neither Azure nor SQLAlchemy. `open_all`
+puts everything together, and `Assembled.discover` finds the credentials and the policy that wins each.
+Never here: what a turn does, or what a screen shows.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from keyturn import config as configuration
+from keyturn.config import Config, CustomCloud, FileSink, KeyVaultSink, PolicyEntry, SinkSpec
+from keyturn.errors import Conflict, Gone, KeyturnError, Misconfigured, Refused, TryAgain
+from keyturn.model import Credential, Event, Hold, NotApplied, Record, Secret
+from keyturn.policy import Policy
+
+if TYPE_CHECKING:
+    from keyturn.azure.cloud import Cloud
+    from keyturn.azure.signin import Identity
+    from keyturn.keyrings.subscriptions import SubscriptionsKeyring
+    from keyturn.ledgers.reading import LedgerView
+    from keyturn.ledgers.sql import SqlLedger
+    from keyturn.ports import Answer, Clock, Holder, Ledger, Notifier, SendBy, Shown, Sink, Tags
+    from keyturn.sinks.keyvault import Vault
+    from keyturn.sweep import Charge
+    from keyturn.turn import Turn
+
+CONFIG_VARIABLE: Final = "KEYTURN_CONFIG"
+CONFIG_NAME: Final = "keyturn.yaml"
+CONTROL_PATH: Final = "/_emulator"
+
+
+# -------- what costs nothing
+
+
+def which(given: str | None) -> Path:
+    """The configuration file: `--config`, else $KEYTURN_CONFIG, else ./keyturn.yaml."""
+    return Path(given or os.environ.get(CONFIG_VARIABLE) or CONFIG_NAME)
+
+
+def read(path: Path) -> Config:
+    """The configuration in a file. Raises Misconfigured with every problem."""
+    from keyturn.yaml_marks import read_file
+
+    return configuration.parse(read_file(path), str(path))
+
+
+def view(config: Config) -> LedgerView | None:
+    """The ledger, to look at; None before the first run made it. Raises LedgerFault."""
+    from keyturn.ledgers.reading import LedgerView
+    from keyturn.ledgers.schema import sqlite_path
+
+    if not os.path.lexists(sqlite_path(config.ledger)):
+        return None
+    return LedgerView.open(config.ledger)
+
+
+def clock_of(config: Config, stop: threading.Event | None = None) -> Clock:
+    """The clock that the configuration names. Raises Misconfigured."""
+    if config.clock is None:
+        from keyturn.clocks.system import SystemClock
+
+        return SystemClock(stop)
+    from keyturn.clocks.emulator import EmulatorClock
+
+    secret = os.environ.get(config.clock.secret_env, "")
+    if not secret:
+        raise Misconfigured(
+            f"the environment variable {config.clock.secret_env} is empty or not set; it opens the emulator's clock",
+            hint="Start `keyturn emulator --write-env FILE` and source that file.",
+        )
+    control = config.clock.control.rstrip("/")
+    if not urlsplit(control).path:
+        control += CONTROL_PATH
+    return EmulatorClock(control, secret, name=f"keyturn {os.getpid()}", stop=stop)
+
+
+def policy_named(config: Config, record: Record) -> Policy | None:
+    """The policy that a record was last turned under, as the configuration has it now; None if it has it no more."""
+    name = record.policy.rpartition(" ")[0]
+    return next((entry.policy for entry in config.policies if entry.name == name), None)
+
+
+def refuse_foreign_emulator(config: Config) -> None:
+    """Emulated time with real Azure would let a month of drain pass in a second. Raises Misconfigured."""
+    if config.clock is None:
+        return
+    import urllib.request
+
+    control = urlsplit(config.clock.control)
+    proxy = urlsplit(urllib.request.getproxies().get("https", ""))
+    wanted = f"{control.hostname}:{control.port}"
+    if (proxy.hostname, proxy.port) != (control.hostname, control.port):
+        raise Misconfigured(
+            f"`clock: emulator` works with nothing but that emulator, and HTTPS_PROXY does not lead to {wanted}",
+            hint=f"Set HTTPS_PROXY=http://{wanted}, as `keyturn emulator` printed it.",
+        )
+    clouds = [_cloud(config.cloud), *(_cloud(it.cloud) for it in config.services.values() if it.cloud is not None)]
+    for cloud in clouds:
+        hosts = [urlsplit(cloud.authority).hostname, urlsplit(cloud.arm).hostname, f"any.{cloud.vault_suffix}"]
+        past = [host for host in hosts if host and urllib.request.proxy_bypass(host.partition(":")[0])]
+        if past:
+            raise Misconfigured(
+                f"`clock: emulator` works with nothing but that emulator, and NO_PROXY leads {past[0]} past it",
+                hint="Take it out of NO_PROXY.",
+            )
+
+
+def ledger_of(config: Config) -> SqlLedger:
+    """The ledger alone, for commands that change records and ask Azure nothing. Raises LedgerFault, Misconfigured."""
+    from keyturn.ledgers.sql import SqlLedger
+
+    return SqlLedger.open(config.ledger, salt=_salt(config), create=False)
+
+
+# -------- everything
+
+
+class Discovered(msgspec.Struct, frozen=True, kw_only=True):
+    """What discovery found. `problems` are the services that could not be listed, by alias."""
+
+    charges: tuple[Charge, ...]
+    lost: frozenset[str]
+    """Keys of charges that stand only in the ledger: Azure did not list them any more."""
+    credentials: tuple[Credential, ...]
+    won_by: Mapping[str, str]
+    """The name of the policy that won, by the credential's key."""
+    problems: Mapping[str, KeyturnError]
+    warnings: tuple[str, ...] = ()
+
+
+class Assembled:
+    """A configuration put together. `close` it, or use it in a `with` statement."""
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        clock: Clock,
+        holder: Holder,
+        notifier: Notifier | None,
+        stack: ExitStack,
+    ) -> None:
+        self.config, self.ledger, self.clock, self.holder = config, ledger, clock, holder
+        self._stack = stack
+        self._identities: dict[str, Identity] = {}
+        self._vaults: dict[tuple[str, str], Vault] = {}
+        self._gateways: dict[str, tuple[str, ...]] = {}
+        self._undiscovered: set[str] = set()
+        self.keyrings: dict[str, SubscriptionsKeyring] = {}
+        self._turns: dict[str, Turn] = {}
+        self._connect(notifier)
+
+    def __enter__(self) -> Assembled:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _connect(self, notifier: Notifier | None) -> None:
+        """One sign-in and one pipeline per cloud, with one budget per azure subscription in it; a turn per service."""
+        from keyturn.azure.pipeline import Arm
+        from keyturn.azure.signin import DEFAULT, Identity, SignIn
+        from keyturn.keyrings.subscriptions import SubscriptionsKeyring
+        from keyturn.probes.gateway import GatewayProbe
+        from keyturn.turn import HeldValues, Turn
+
+        given = self.config.signin
+        signin = DEFAULT if given is None else SignIn(**msgspec.structs.asdict(given))
+        arms: dict[str, Arm] = {}
+        held = HeldValues()
+        for alias, service in self.config.services.items():
+            cloud = _cloud(service.cloud if service.cloud is not None else self.config.cloud)
+            if cloud.name not in arms:
+                self._identities[cloud.name] = Identity(signin, cloud)
+                arms[cloud.name] = Arm(self._identities[cloud.name], self.clock, share=self.config.budget_share)
+            versions = {} if service.api_version is None else {"api_version": service.api_version}
+            self.keyrings[alias] = SubscriptionsKeyring(arms[cloud.name], alias, service.id, **versions)
+            self._turns[alias] = Turn(
+                keyring=self.keyrings[alias],
+                sinks=self._sinks_of(cloud.name),
+                ledger=self.ledger,
+                probe=GatewayProbe(self.clock, cloud.ca_bundle),
+                clock=self.clock,
+                notifier=notifier,
+                held=held,
+            )
+
+    # -------- sinks
+
+    def _sinks_of(self, cloud: str) -> Callable[[Credential], Sequence[Sink]]:
+        def sinks(credential: Credential) -> Sequence[Sink]:
+            if credential.key in self._undiscovered:
+                return [Unknowable()]
+            entry = configuration.match_policy(self.config, credential)
+            return (
+                [self._sink(configuration.render(spec, credential), cloud) for spec in entry.publish] if entry else []
+            )
+
+        return sinks
+
+    def _sink(self, spec: SinkSpec, cloud: str) -> Sink:
+        if isinstance(spec, FileSink):
+            from keyturn.sinks.file import FileVariable
+
+            return FileVariable(Path(spec.path), spec.variable, self.clock, form=spec.format)
+        from keyturn.sinks.keyvault import KeyVaultSecret
+
+        return KeyVaultSecret(self._vault(spec, cloud), spec.secret)
+
+    def _vault(self, spec: KeyVaultSink, cloud: str) -> Vault:
+        from keyturn.sinks.keyvault import Vault
+
+        key = (cloud, spec.vault.lower())
+        if key not in self._vaults:
+            vault = Vault(spec.vault, self._identities[cloud], self.clock, share=self.config.budget_share)
+            self._vaults.setdefault(key, vault)
+        return self._vaults[key]
+
+    def gateways(self, alias: str) -> tuple[str, ...]:
+        """The service's gateways, asked for once. Raises TryAgain, Refused, Gone."""
+        if alias not in self._gateways:
+            self._gateways[alias] = tuple(self.keyrings[alias].gateways())
+        return self._gateways[alias]
+
+    # -------- discovery
+
+    def discover(self) -> Discovered:
+        """List every service; who matches a policy becomes a charge. Raises LedgerFault; a service that cannot be
+        listed is a problem of its own, and the others go on."""
+        from keyturn.sweep import Charge
+
+        credentials: list[Credential] = []
+        problems: dict[str, KeyturnError] = {}
+        for alias, keyring in self.keyrings.items():
+            try:
+                credentials += list(keyring.discover())
+            except (Refused, TryAgain, Misconfigured) as problem:
+                problems[alias] = problem
+        charges, won_by = [], {}
+        for credential in credentials:
+            entry = configuration.match_policy(self.config, credential)
+            if entry is not None:
+                policy = configuration.policy_for(self.config, entry, credential)
+                won_by[credential.key] = entry.name
+                charges.append(Charge(credential, policy, self._turns[credential.service]))
+        lost = self._lost({credential.key for credential in credentials}, problems)
+        return Discovered(
+            charges=(*charges, *lost),
+            lost=frozenset(charge.credential.key for charge in lost),
+            credentials=tuple(credentials),
+            won_by=won_by,
+            problems=problems,
+            warnings=self._warnings(credentials, problems),
+        )
+
+    def _lost(self, known: set[str], problems: Mapping[str, KeyturnError]) -> list[Charge]:
+        """Charges for records of configured services that Azure does not list any more: their turn finds them gone.
+
+        Their product and owner are not known, so neither are their sinks: see `Unknowable`.
+        """
+        from keyturn.sweep import Charge
+
+        gone = {alias for alias, problem in problems.items() if isinstance(problem, Gone)}
+        bases = {
+            f"{service.id.lower()}/subscriptions/": alias
+            for alias, service in self.config.services.items()
+            if alias not in problems or alias in gone
+        }
+        lost = []
+        for record in self.ledger.records():
+            base = next((base for base in bases if record.key.startswith(base)), None)
+            if base is None or record.key in known or record.hold is not None:
+                continue
+            alias, sid = bases[base], record.key.removeprefix(base)
+            credential = Credential(id=record.id, key=record.key, address=record.key, service=alias, name=sid)
+            self._undiscovered.add(record.key)
+            policy = policy_named(self.config, record) or Policy(name="none")
+            lost.append(Charge(credential, policy, self._turns[alias]))
+        return lost
+
+    def _warnings(self, credentials: Sequence[Credential], problems: Mapping[str, KeyturnError]) -> tuple[str, ...]:
+        if problems:
+            return ()
+        idle: Iterable[PolicyEntry] = configuration.never_winning(self.config, credentials)
+        return tuple(f"{self.config.file}:{entry.line}  policy {entry.name} wins no credential." for entry in idle)
+
+    # -------- credentials that may not be worked on
+
+    def hold_unusable(self, found: Discovered) -> None:
+        """Hold whoever shares a sink, or has one that its place cannot hold. Raises LedgerFault."""
+        for credential, reason, sentence in self.unusable(found):
+            self._hold(credential, reason, sentence, self.clock.now())
+
+    def unusable(self, found: Discovered) -> list[tuple[Credential, str, str]]:
+        """Credential, reason and sentence of everyone whose sinks rule A10 or their place forbids."""
+        told: list[tuple[Credential, str, str]] = []
+        mine = [charge.credential for charge in found.charges if charge.credential.key not in found.lost]
+        for name, group in configuration.clashes(self.config, mine).items():
+            for credential in group:
+                others = ", ".join(other.id for other in group if other.key != credential.key)
+                told.append((credential, "sink-clash", f"{name} is also the sink of {others}; two may never share one"))
+        for credential in mine:
+            entry = configuration.match_policy(self.config, credential)
+            for spec in entry.publish if entry is not None else ():
+                for problem in configuration.sink_problems(spec, credential):
+                    told.append((credential, "sink-name", problem))
+        return told
+
+    def _hold(self, credential: Credential, reason: str, sentence: str, now: datetime) -> None:
+        while True:
+            stored = self.ledger.load(credential.key)
+            record = stored.record if stored is not None else Record(key=credential.key, id=credential.id)
+            if record.hold is not None:
+                return
+            held = record.but(hold=Hold(reason=reason, sentence=sentence, since=now), not_before=None, waiting=None)
+            event = Event(at=now, kind="hold", sentence=sentence, rule="A10" if reason == "sink-clash" else "")
+            try:
+                self.ledger.save(held, stored.version if stored is not None else 0, [event])
+            except Conflict:
+                continue
+            return
+
+
+class Unknowable:
+    """Stands for the sinks of a credential that Azure does not list: they cannot be read, so no slot is written."""
+
+    name = "its sinks"
+    write_only = False
+
+    def read(self) -> Shown:
+        raise Refused("Azure does not list this apim subscription any more", hint="Run again once Azure lists it.")
+
+    def write(self, value: Secret, tags: Tags, send_by: SendBy) -> Answer:  # noqa: ARG002 - the port's verb
+        return NotApplied(status=0, code="", sentence="Azure does not list this apim subscription any more")
+
+
+def open_all(config: Config, *, notifier: Notifier | None = None, stop: threading.Event | None = None) -> Assembled:
+    """Everything, ready to work; makes the ledger if there is none. Raises Misconfigured, LedgerFault, TryAgain."""
+    from keyturn.ledgers.sql import SqlLedger
+
+    refuse_foreign_emulator(config)
+    clock = clock_of(config, stop)
+    stack = ExitStack()
+    ledger = stack.enter_context(SqlLedger.open(config.ledger, salt=_salt(config)))
+    return _assemble(config, ledger, clock, notifier, stack)
+
+
+def open_to_look(config: Config) -> Assembled:
+    """The same for `plan`: what it learns goes nowhere, and no ledger is made where there is none."""
+    from keyturn.ledgers.schema import sqlite_path
+    from keyturn.ledgers.sql import SqlLedger
+    from keyturn.testing import MemoryLedger
+
+    refuse_foreign_emulator(config)
+    clock = clock_of(config)
+    stack = ExitStack()
+    ledger: Ledger = MemoryLedger(name="not made yet", salt=clock.random_bytes(32))
+    if os.path.lexists(sqlite_path(config.ledger)):
+        ledger = stack.enter_context(SqlLedger.open(config.ledger, salt=_salt(config), create=False))
+    return _assemble(config, ledger, clock, None, stack)
+
+
+def _assemble(config: Config, ledger: Ledger, clock: Clock, notifier: Notifier | None, stack: ExitStack) -> Assembled:
+    from keyturn.ledgers.holder import this_process
+
+    try:
+        return Assembled(config, ledger, clock, this_process(clock), notifier, stack)
+    except BaseException:
+        stack.close()
+        raise
+
+
+def _salt(config: Config) -> bytes | None:
+    """The salt that is kept outside the ledger, from its environment variable. Raises Misconfigured."""
+    if config.salt_env is None:
+        return None
+    text = os.environ.get(config.salt_env, "")
+    if not text:
+        raise Misconfigured(
+            f"the environment variable {config.salt_env} is empty or not set; it holds the ledger's salt",
+            hint="Set it to the salt that the ledger was made with; for a new ledger, to 32 random bytes in hex.",
+        )
+    return text.encode()
+
+
+def _cloud(given: configuration.Cloud) -> Cloud:
+    from keyturn.azure.cloud import CLOUDS, Cloud
+
+    if not isinstance(given, CustomCloud):
+        return CLOUDS[given]
+    return Cloud(
+        name=given.resource_manager,
+        authority=given.authority,
+        arm=given.resource_manager,
+        arm_scope=f"{given.audience}/.default",
+        vault_suffix=given.vault_suffix,
+        ca_bundle=given.ca,
+        disable_instance_discovery=not given.instance_discovery,
+    )

@@ -1,0 +1,100 @@
+"""The command line: text in and out, one module per family of commands.
+
+This room decides what a failure looks like and which exit code it has: 0 done or waiting, 1 failed or held, 2 wrong
+use or configuration. A command's module is imported when it is called, so that `--version` costs nothing.
+Never here: what a command does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from keyturn.cli import screen
+from keyturn.errors import KeyturnError
+
+COMMANDS = {
+    "plan": ("keyturn.cli.looking", "Tell what would happen, and change nothing."),
+    "run": ("keyturn.cli.turning", "Advance everything that can move now."),
+    "rotate": ("keyturn.cli.turning", "Rotate credentials now."),
+    "status": ("keyturn.cli.looking", "Show where every credential is, and what it waits for."),
+    "history": ("keyturn.cli.looking", "Show what happened."),
+    "adopt": ("keyturn.cli.asking", "Look at credentials anew, or vouch for them."),
+    "hold": ("keyturn.cli.asking", "Stop a credential until you release it."),
+    "release": ("keyturn.cli.asking", "Let a held credential go on."),
+    "rollback": ("keyturn.cli.asking", "Publish the old value again, while it lives."),
+    "key": ("keyturn.cli.keys", "Show, set or regenerate one slot by hand."),
+    "emulator": ("keyturn.cli.staging", "Start an Azure of its own on this machine."),
+    "demo": ("keyturn.demo", "Watch a fleet being rotated, in emulated time."),
+    "schema": ("keyturn.cli.looking", "Print the JSON Schema of the configuration."),
+}
+"""Name: where it is, and its one line. In the order in which a person meets them."""
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return [name for name, (module, _) in COMMANDS.items() if _exists(module)]
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS or not _exists(COMMANDS[cmd_name][0]):
+            return None
+        command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table is ours
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+def _exists(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from keyturn.azure.agent import user_agent  # noqa: PLC0415 - only here
+
+        click.echo(user_agent().replace("/", " "))
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Say which.")
+@click.option("--debug", is_flag=True, expose_value=False, callback=screen.debugging, help="Show where an error arose.")
+def keyturn() -> None:
+    """Rotates Azure API Management keys in the order that keeps callers working.
+
+    Exit codes: 0 done or waiting, 1 failed or held, 2 wrong use or configuration.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. Nothing but the exit code leaves it: no traceback without --debug."""
+    screen.begin()
+    try:
+        code = keyturn.main(args=arguments, prog_name="keyturn", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        return screen.fail("stopped before it was done", "", code=130)
+    except click.UsageError as error:
+        where = f"`{error.ctx.command_path} --help` shows how." if error.ctx is not None else ""
+        return screen.fail(error.format_message(), where, code=2)
+    except click.ClickException as error:
+        return screen.fail(error.format_message(), "", code=1)
+    except KeyturnError as error:
+        return screen.fail_with(error)
+    except BrokenPipeError:
+        # whoever read our output has gone; a second complaint at exit would be one more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last line of defence against a traceback
+        return screen.fail_by_defect(error)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,319 @@
+"""Commands that look and change nothing: plan, status, history, schema.
+
+`status` and `history` read the ledger alone: they import neither Azure nor SQLAlchemy.
+Never here: a save, or an effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keyturn.cli import options, screen
+from keyturn.cli.naming import resolve
+
+if TYPE_CHECKING:
+    from keyturn.assemble import Assembled, Discovered
+    from keyturn.config import Config
+    from keyturn.model import Record
+    from keyturn.preview import Preview
+    from keyturn.sweep import Charge
+
+NEVER_RAN = "Nothing is known yet: the first `keyturn run` adopts what it finds."
+
+
+# -------- status
+
+
+@click.command()
+@options.NAMES
+@click.option("-v", "--verbose", is_flag=True, help="Every wait in full; a single NAME does it, too.")
+@options.configured
+def status(names: tuple[str, ...], verbose: bool, config: str | None) -> int:
+    """Show where every credential is, and what it waits for. Reads the ledger alone.
+
+    Exits 1 when a credential is held or failing.
+    """
+    from keyturn import assemble  # noqa: PLC0415
+    from keyturn.conditions import condition, in_json, is_bad, summary  # noqa: PLC0415
+
+    read = options.read(config)
+    now = assemble.clock_of(read).now()
+    records = _records(read, names)
+    told = [condition(record, assemble.policy_named(read, record), now) for record in records]
+    code = 1 if any(is_bad(record) for record in records) else 0
+    options.clock_line(read, now)
+    if told and not (verbose or len(names) == 1):
+        rows = [(c.id, c.word, c.active, c.since, c.next, c.why) for c in told]
+        screen.table(("NAME", "CONDITION", "ACTIVE", "SINCE", "NEXT", "WHY"), rows)
+    elif told:
+        for each in told:
+            _in_full(each, now)
+    bound = _detection(read)
+    screen.say(f"{summary([c.word for c in told])}.   exit {code}" if told else NEVER_RAN)
+    if told:
+        screen.say(bound)
+    screen.document(
+        {
+            "emulated": read.clock is not None,
+            "now": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            "credentials": [in_json(record, assemble.policy_named(read, record), now) for record in records],
+            "exit": code,
+        }
+    )
+    return code
+
+
+def _records(config: Config, names: Sequence[str]) -> list[Record]:
+    from keyturn import assemble  # noqa: PLC0415
+
+    view = assemble.view(config)
+    if view is None:
+        resolve(names, ())
+        return []
+    with view:
+        records = {record.id: record for record in view.records()}
+    return [records[each] for each in resolve(names, list(records))]
+
+
+def _detection(config: Config) -> str:
+    """Invariant 1's 'within one look', in figures."""
+    from keyturn.policy import spell  # noqa: PLC0415
+
+    spans = {entry.policy.look_every for entry in config.policies}
+    shown = spell(min(spans)) if len(spans) == 1 else f"{spell(min(spans))} to {spell(max(spans))}, by policy"
+    return f"A value that somebody else changes is noticed within {shown} (look_every), if keyturn runs that often."
+
+
+def _in_full(each: Any, now: datetime) -> None:
+    from keyturn.policy import spell  # noqa: PLC0415
+
+    until = "" if each.until is None else f"{each.until:%Y-%m-%d %H:%M:%S} UTC"
+    left = "" if each.until is None or each.until <= now else f" (in {spell(each.until - now)})"
+    lines = [
+        ("active", f"{each.active}, {each.word} for {each.since}" if each.since else f"{each.active}, {each.word}"),
+        ("next", each.next),
+        ("waits", each.why),
+        ("rule", each.rule),
+        ("until", f"{until}{left}"),
+        ("shorter", each.shorter),
+        *(("note", note) for note in each.notes),
+    ]
+    screen.say(each.id)
+    for head, text in lines:
+        if text:
+            screen.say(f"  {head:<8} {text}")
+
+
+# -------- history
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many of the newest lines.")
+@options.configured
+def history(name: str | None, limit: int, config: str | None) -> int:
+    """Show what happened, oldest first. Reads the ledger alone."""
+    from keyturn import assemble  # noqa: PLC0415
+
+    read = options.read(config)
+    view = assemble.view(read)
+    if view is None:
+        resolve([name] if name else [], ())
+        screen.say(NEVER_RAN)
+        screen.document({"emulated": read.clock is not None, "lines": []})
+        return 0
+    with view:
+        ids = {record.id: record.key for record in view.records()}
+        key = ids[resolve([name], list(ids))[0]] if name else None
+        lines = view.history(key, limit)
+    names = {key: each for each, key in ids.items()}
+    if read.clock is not None:
+        screen.say("emulated time")
+    for line in lines:
+        rule = f"  [{line.event.rule}]" if line.event.rule else ""
+        where = "" if name else f"  {names.get(line.key, line.key)}"
+        screen.say(f"{line.event.at:%Y-%m-%d %H:%M:%S}{where}  {line.event.kind}: {line.event.sentence}{rule}")
+    screen.document(
+        {
+            "emulated": read.clock is not None,
+            "lines": [
+                {
+                    "seq": line.seq,
+                    "id": names.get(line.key, line.key),
+                    "at": f"{line.event.at:%Y-%m-%dT%H:%M:%SZ}",
+                    "kind": line.event.kind,
+                    "sentence": line.event.sentence,
+                    "rule": line.event.rule,
+                    "facts": line.event.facts,
+                }
+                for line in lines
+            ],
+        }
+    )
+    return 0
+
+
+# -------- plan
+
+
+@click.command()
+@options.NAMES
+@options.configured
+def plan(names: tuple[str, ...], config: str | None) -> int:
+    """Tell what would happen, step by step, and change nothing. Reads Azure and the ledger.
+
+    Where the ledger does not know the values, Azure is asked for them (listSecrets, charged as one ARM write).
+    """
+    from keyturn import assemble  # noqa: PLC0415
+
+    read = options.read(config)
+    with assemble.open_to_look(read) as keyturn:
+        found = keyturn.discover()
+        charges = chosen(names, found)
+        options.clock_line(read, keyturn.clock.now())
+        unusable = {credential.key: sentence for credential, _, sentence in keyturn.unusable(found)}
+        shown = [_plan_one(keyturn, found, charge, unusable.get(charge.credential.key)) for charge in charges]
+    for warning in found.warnings:
+        screen.whisper(f"warning: {warning}")
+    if not charges:
+        _say_nobody(found)
+    screen.say("Nothing was changed.")
+    code = max([1 for each in shown if "problem" in each], default=0)
+    code = max(code, tell_problems(found))
+    screen.document(
+        {
+            "emulated": read.clock is not None,
+            "credentials": shown,
+            "warnings": list(found.warnings),
+            "problems": problems_in_json(found),
+        }
+    )
+    return code
+
+
+def _plan_one(keyturn: Assembled, found: Discovered, charge: Charge, unusable: str | None) -> dict[str, Any]:
+    """Look at one credential and tell its timeline. Returns it for programs."""
+    from keyturn.errors import KeyturnError  # noqa: PLC0415
+    from keyturn.preview import preview  # noqa: PLC0415
+
+    credential, policy = charge.credential, charge.policy
+    won = found.won_by.get(credential.key, "none")
+    told: dict[str, Any] = {"id": credential.id, "policy": won, "proven": policy.probe is not None}
+    try:
+        sight = charge.turn.sight(credential, policy)
+        gateways = () if policy.probe is None else policy.probe.gateways or keyturn.gateways(credential.service)
+    except KeyturnError as problem:
+        screen.say(f"{credential.id}   policy {won}")
+        screen.say(f"  {problem.message}")
+        return {**told, "problem": problem.message, "next": problem.hint}
+    now = keyturn.clock.now()
+    seen = preview(sight.record, sight.seen, policy, now, live=sight.live, gateways=gateways)
+    _say_head(sight.record, won, charge, now)
+    for line in _lines(seen):
+        screen.say(line)
+    stopped = unusable or seen.stopped
+    if stopped:
+        screen.say(f"  stops here: {stopped}")
+    screen.say(f"  {_why_due(sight.record, charge, now)}")
+    return {
+        **told,
+        "active": sight.record.active,
+        "why": _why_due(sight.record, charge, now),
+        "arm_writes": seen.arm_writes,
+        "stopped": stopped,
+        "lines": [
+            {
+                "seconds": int(line.offset.total_seconds()),
+                "what": line.what,
+                "detail": line.detail,
+                "rule": line.rule,
+                "arm_writes": line.arm_writes,
+            }
+            for line in seen.lines
+        ],
+    }
+
+
+def _say_head(record: Record, won: str, charge: Charge, now: datetime) -> None:
+    from keyturn.policy import spell  # noqa: PLC0415
+
+    proven = "" if charge.policy.probe is not None else "   not proven: no probe"
+    if record.active is None:
+        screen.say(f"{record.id}   policy {won}   not adopted yet{proven}")
+        return
+    published = record.slot(record.active).published_at
+    age = "" if published is None else f" ({spell(now - published)} old)"
+    screen.say(f"{record.id}   policy {won}   active: {record.active}{age}   standby: {record.active.other}{proven}")
+
+
+def _lines(seen: Preview) -> list[str]:
+    from keyturn.policy import spell  # noqa: PLC0415
+
+    shown = []
+    for line in seen.lines:
+        offset = "now" if not line.offset else f"+{spell(line.offset)}"
+        writes = f"{line.arm_writes} ARM write{'s' if line.arm_writes != 1 else ''}, " if line.arm_writes else ""
+        shown.append(f"  {offset:<12} {line.what:<18} {writes}{line.detail}")
+    return shown
+
+
+def _why_due(record: Record, charge: Charge, now: datetime) -> str:
+    from keyturn.policy import due, due_at, spell  # noqa: PLC0415
+
+    reason = due(record, charge.policy, now)
+    if reason is not None:
+        return f"Why due: {reason.sentence} ({reason.reason})."
+    at = due_at(record, charge.policy)
+    if at is None:
+        return f"Not due: its age counts from adoption; policy says {spell(charge.policy.every)}."
+    return f"Not due before {at:%Y-%m-%d %H:%M} UTC, in {spell(at - now)}: policy says {spell(charge.policy.every)}."
+
+
+# -------- shared by every command that discovers
+
+
+def chosen(names: Sequence[str], found: Discovered) -> list[Charge]:
+    """The charges that the names mean. Where a service could not be listed, an unknown name is its fault."""
+    ids = {charge.credential.id: charge for charge in found.charges}
+    try:
+        return [ids[each] for each in resolve(names, list(ids))]
+    except click.UsageError:
+        if found.problems:
+            raise next(iter(found.problems.values())) from None
+        raise
+
+
+def tell_problems(found: Discovered) -> int:
+    """Services that could not be listed, on stderr. The exit code that they ask for."""
+    codes = [0]
+    for alias, problem in found.problems.items():
+        codes.append(screen.trouble(f"service {alias}: ", problem))
+    return max(codes)
+
+
+def problems_in_json(found: Discovered) -> list[dict[str, str]]:
+    return [
+        {"service": alias, "sentence": problem.message, "next": problem.hint}
+        for alias, problem in found.problems.items()
+    ]
+
+
+def _say_nobody(found: Discovered) -> None:
+    if not found.problems:
+        screen.say(f"No policy matches any of the {len(found.credentials)} apim subscriptions that were found.")
+
+
+@click.command()
+@options.speaking
+def schema() -> int:
+    """Print the JSON Schema of the configuration, for editors."""
+    import json  # noqa: PLC0415
+
+    from keyturn.config import json_schema  # noqa: PLC0415
+
+    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return 0

@@ -1,0 +1,53 @@
+"""NAME on the command line: a credential's id, or any unique end of it.
+
+Never here: where the ids come from.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import click
+
+LISTED = 5
+
+
+def resolve(names: Sequence[str], ids: Sequence[str]) -> tuple[str, ...]:
+    """The ids that the names mean, in the order of the names; no names: all ids. Raises click.UsageError."""
+    if not names:
+        return tuple(ids)
+    return tuple(dict.fromkeys(_one(name, ids) for name in names))
+
+
+def _one(name: str, ids: Sequence[str]) -> str:
+    """An exact id first, then whole ends (`contoso`), then any end (`toso`); case does not matter."""
+    wanted = name.lower()
+    for fits in (_is, _ends_whole, _ends):
+        found = [each for each in ids if fits(each.lower(), wanted)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
+            raise click.UsageError(f"{name} is ambiguous: it could be {', '.join(found[:LISTED])}{more}")
+    near = difflib.get_close_matches(wanted, [each.lower() for each in ids], n=LISTED, cutoff=0.5)
+    near += [each.lower() for each in ids if wanted and wanted in each.lower() and each.lower() not in near]
+    shown = [each for each in ids if each.lower() in near[:LISTED]]
+    if shown:
+        raise click.UsageError(f"there is no credential {name}; near it: {', '.join(shown)}")
+    if not ids:
+        raise click.UsageError(f"there is no credential {name}: keyturn knows of none yet")
+    listed = ", ".join(ids[:LISTED])
+    raise click.UsageError(f"there is no credential {name}; there are {len(ids)}, such as {listed}")
+
+
+def _is(each: str, wanted: str) -> bool:
+    return each == wanted
+
+
+def _ends_whole(each: str, wanted: str) -> bool:
+    return each.endswith(f"/{wanted}")
+
+
+def _ends(each: str, wanted: str) -> bool:
+    return bool(wanted) and each.endswith(wanted)

@@ -1,0 +1,76 @@
+"""The options that every command has, and how a command gets its configuration.
+
+Never here: what a command does with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from keyturn.cli import screen
+
+if TYPE_CHECKING:
+    from keyturn.config import Config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NAMES = click.argument("names", nargs=-1, metavar="[NAME]...")
+SOME_NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
+ONE_NAME = click.argument("name", metavar="NAME")
+YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def speaking(command: F) -> F:
+    """`--json` and `--debug`."""
+    json = click.option(
+        "--json", is_flag=True, expose_value=False, is_eager=True, callback=screen.as_json, help="One JSON document."
+    )
+    debug = click.option(
+        "--debug", is_flag=True, expose_value=False, is_eager=True, callback=screen.debugging, hidden=True
+    )
+    return json(debug(command))
+
+
+def configured(command: F) -> F:
+    """`--config`, `--json` and `--debug`; the command takes `config`, the file's name or None."""
+    return click.option(
+        "--config", metavar="FILE", help="The configuration; else $KEYTURN_CONFIG, else ./keyturn.yaml."
+    )(speaking(command))
+
+
+def because(*, required: bool, default: str = "") -> Callable[[F], F]:
+    """`--because`: why a person asks for it; it goes into the history."""
+    return click.option(
+        "--because",
+        required=required,
+        default=None if required else default,
+        show_default=not required,
+        metavar="TEXT",
+        help="Why, for the history.",
+    )
+
+
+def read(config: str | None) -> Config:
+    """The configuration. Raises Misconfigured."""
+    from keyturn import assemble  # noqa: PLC0415 - a command's `--help` needs none of it
+
+    return assemble.read(assemble.which(config))
+
+
+def instant(text: str) -> datetime:
+    """A UTC time as people write it. Raises click.UsageError."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise click.UsageError(f"{text!r} is no time; write it like 2026-01-05T08:00Z") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def clock_line(config: Config, now: datetime) -> None:
+    """Every screen says it when time is not real."""
+    if config.clock is not None:
+        screen.say(f"emulated time {now:%Y-%m-%d %H:%M} UTC")

@@ -1,0 +1,161 @@
+"""What a person sees: lines, tables, errors; and what a program sees: one JSON document on stdout.
+
+Decides looks alone. rich is imported only where a person looks: a terminal, and NO_COLOR not set. Errors say what
+happened, where, what was not changed, and what to do next. Never here: a value, or a decision.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+import threading
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from keyturn.errors import KeyturnError, Misconfigured
+
+WIDTH = 100
+STYLES = {"held": "bold red", "failing": "red", "ok": "green", "new": "dim"}
+
+
+class _Screen:
+    """One process has one screen."""
+
+    def __init__(self) -> None:
+        self.debug = False
+        self.json = False
+        self.acted = False
+        self.lock = threading.Lock()
+
+
+_screen = _Screen()
+
+
+def begin() -> None:
+    """A new command begins."""
+    _screen.__init__()  # type: ignore[misc]
+
+
+def debugging(_: click.Context, __: click.Parameter, wanted: bool) -> None:
+    _screen.debug = _screen.debug or wanted
+
+
+def as_json(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
+    _screen.json = wanted
+    return wanted
+
+
+def acting() -> None:
+    """From here on an error cannot say any more that nothing was changed."""
+    _screen.acted = True
+
+
+def say(line: str = "") -> None:
+    """A line for people; programs do not get it. Safe from any thread."""
+    if not _screen.json:
+        with _screen.lock:
+            click.echo(line)
+
+
+def whisper(line: str) -> None:
+    """A line for people beside the result: on stderr."""
+    with _screen.lock:
+        click.echo(line, err=True)
+
+
+def document(content: Any) -> None:
+    """The one JSON document; people do not get it."""
+    if _screen.json:
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], style_of: int = 1) -> None:
+    """Rows under heads; column `style_of` carries the colour where there are colours."""
+    if _screen.json:
+        return
+    if _coloured():
+        _rich_table(heads, rows, style_of)
+        return
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    for row in (heads, *rows):
+        click.echo("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _rich_table(heads: Sequence[str], rows: Sequence[Sequence[str]], style_of: int) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only where a person looks
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    shown = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    for head in heads:
+        shown.add_column(head)
+    for row in rows:
+        style = STYLES.get(row[style_of], "yellow")
+        shown.add_row(*[Text(cell, style=style if at == style_of else "") for at, cell in enumerate(row)])
+    Console().print(shown)
+
+
+# -------- what went wrong
+
+
+def fail(sentence: str, hint: str, *, code: int) -> int:
+    """The error that ends a command, on stderr; for programs the document, too. Returns the exit code."""
+    if _screen.acted:
+        state = "What was done so far is in the ledger; the next run goes on from there."
+    elif "othing was changed" in f"{sentence} {hint}":
+        state = ""
+    else:
+        state = "Nothing was changed."
+    _complain(sentence, state, hint)
+    document({"error": sentence, "next": hint, "exit": code})
+    return code
+
+
+def trouble(where: str, error: KeyturnError) -> int:
+    """An error that does not end the command, on stderr. Returns the exit code that it asks for."""
+    _complain(f"{where}{error.message}", "", _next(error))
+    return 2 if isinstance(error, Misconfigured) else 1
+
+
+def fail_with(error: KeyturnError) -> int:
+    """The same for an error of keyturn's own."""
+    if _screen.debug:
+        whisper(traceback.format_exc())
+    if isinstance(error, Misconfigured) and error.where:
+        whisper("\n".join(error.problems))
+        wrong = len(error.problems)
+        document({"error": "the configuration is wrong", "problems": list(error.problems), "exit": 2})
+        _complain(f"the configuration has {wrong} error{'' if wrong == 1 else 's'}", "Nothing was changed.", "")
+        return 2
+    return fail(error.message, _next(error), code=2 if isinstance(error, Misconfigured) else 1)
+
+
+def fail_by_defect(error: Exception) -> int:
+    """A defect of ours. Its text could hold anything, so only its type is named."""
+    if _screen.debug:
+        whisper(traceback.format_exc())
+    return fail(f"a defect: {type(error).__name__}; run with --debug to see where, and please report it", "", code=1)
+
+
+def _next(error: KeyturnError) -> str:
+    """The hint, without what is said anyway."""
+    return "" if error.hint == "Nothing was changed." else error.hint
+
+
+def _complain(sentence: str, state: str, hint: str) -> None:
+    what, *more = sentence.splitlines() or [""]
+    lines = [f"keyturn: {what}", *(f"  {line}" for line in more)]
+    if state:
+        lines.append(f"  {state}")
+    if hint:
+        lines += textwrap.wrap(f"Next: {hint}", WIDTH, initial_indent="  ", subsequent_indent="        ")
+    whisper("\n".join(lines))

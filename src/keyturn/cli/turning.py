@@ -1,0 +1,231 @@
+"""Commands that take turns: run and rotate; and how a command follows a sweep, tells of it, and is stopped.
+
+The first Ctrl-C or SIGTERM starts no new turn; a second one exits at once. Both leave a record that the next run
+resumes. Never here: what a turn does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from keyturn.cli import options, screen
+from keyturn.cli.looking import chosen, problems_in_json, tell_problems
+from keyturn.model import Credential, Event, Record
+
+if TYPE_CHECKING:
+    from keyturn.assemble import Assembled, Discovered
+    from keyturn.config import Config
+    from keyturn.sweep import Charge, Sweep, Swept
+
+INTERRUPTED = 130
+WAIT = click.option("--wait", is_flag=True, help="Follow every rotation to its end, however long that takes.")
+
+
+@click.command()
+@options.NAMES
+@WAIT
+@options.configured
+def run(names: tuple[str, ...], wait: bool, config: str | None) -> int:
+    """Advance everything that can move now, then end; a wait is stored, and the next run goes on.
+
+    Run it from a timer, every few minutes or so. Exits 1 when a credential is held or failing.
+    """
+    with working(options.read(config)) as work:
+        return work.follow(chosen(names, work.found), to_the_end=wait)
+
+
+@click.command()
+@options.SOME_NAMES
+@options.because(required=False, default="asked for by hand")
+@WAIT
+@options.configured
+def rotate(names: tuple[str, ...], because: str, wait: bool, config: str | None) -> int:
+    """Rotate these credentials now, whatever their age. The waits that keep callers working stay."""
+    from keyturn.by_hand import request  # noqa: PLC0415
+
+    with working(options.read(config)) as work:
+        charges = chosen(names, work.found)
+        for charge in charges:
+            change(work.keyturn, charge.credential, lambda r, at: request(r, because, at))
+        return work.follow(charges, to_the_end=wait, force=[charge.credential.key for charge in charges])
+
+
+# -------- a command at work
+
+
+def change(
+    keyturn: Assembled, credential: Credential, asked: Callable[[Record, datetime], tuple[Record, Event]]
+) -> Record:
+    """Save what a person asked for by compare-and-swap; once more if a turn saved first. Raises NeedsPerson."""
+    from keyturn.errors import Conflict  # noqa: PLC0415
+
+    while True:
+        stored = keyturn.ledger.load(credential.key)
+        blank = Record(key=credential.key, id=credential.id)
+        before = stored.record if stored is not None else blank
+        record, event = asked(before, keyturn.clock.now())
+        try:
+            keyturn.ledger.save(record, stored.version if stored is not None else 0, [event])
+        except Conflict:
+            continue
+        screen.acting()
+        tell(credential.id, event)
+        return record
+
+
+def tell(name: str, event: Event) -> None:
+    """One line per thing that happened."""
+    rule = f"  [{event.rule}]" if event.rule else ""
+    screen.say(f"{event.at:%Y-%m-%d %H:%M:%S}  {name}  {event.kind}: {event.sentence}{rule}")
+
+
+class _Teller:
+    """The notifier of a command: it writes lines, and keeps them for programs."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, str]] = []
+
+    def tell(self, credential: str, event: Event) -> None:
+        self.told.append(
+            {"at": f"{event.at:%Y-%m-%dT%H:%M:%SZ}", "id": credential, "kind": event.kind, "sentence": event.sentence}
+        )
+        tell(credential, event)
+
+
+class Work:
+    """Everything put together and discovered, for one command that acts."""
+
+    def __init__(self, keyturn: Assembled, found: Discovered, teller: _Teller, stop: threading.Event) -> None:
+        self.keyturn, self.found = keyturn, found
+        self._teller, self._stop = teller, stop
+
+    def follow(
+        self,
+        charges: Sequence[Charge],
+        *,
+        to_the_end: bool = False,
+        force: Collection[str] = (),
+        fine: Collection[str] = (),
+    ) -> int:
+        """Sweep over the charges, tell how it ended, and return the exit code. `fine`: holds that were asked for."""
+        from keyturn.sweep import Sweep  # noqa: PLC0415
+
+        screen.acting()
+        self.keyturn.hold_unusable(self.found)
+        sweep = Sweep(
+            charges,
+            ledger=self.keyturn.ledger,
+            clock=self.keyturn.clock,
+            holder=self.keyturn.holder,
+            workers=self.keyturn.config.workers,
+        )
+        with _stopping(sweep, self._stop) as caught:
+            wanted = {charge.credential.key for charge in charges}
+            swept = sweep.follow(to_the_end=to_the_end, force={*force, *(self.found.lost & wanted)})
+        code = self.end(charges, swept, fine)
+        return INTERRUPTED if signal.SIGINT in caught else code
+
+    def end(self, charges: Sequence[Charge], swept: Swept | None = None, fine: Collection[str] = ()) -> int:
+        """Tell how it stands with these credentials. The exit code."""
+        from keyturn.conditions import in_json, is_bad, moment, summary, word_of  # noqa: PLC0415
+        from keyturn.sweep import Swept  # noqa: PLC0415
+
+        now = self.keyturn.clock.now()
+        swept = swept or Swept()
+        stored = [self.keyturn.ledger.load(charge.credential.key) for charge in charges]
+        policies = {charge.credential.key: charge.policy for charge in charges}
+        records = [each.record for each in stored if each is not None]
+        for warning in self.found.warnings:
+            screen.whisper(f"warning: {warning}")
+        for record in records:
+            if is_bad(record):
+                _say_bad(record, now)
+        screen.say(f"{summary([word_of(record) for record in records])}.")
+        screen.say(_waits(records, swept, now))
+        bad = [r for r in records if is_bad(r) and not (r.hold is not None and r.hold.reason in fine)]
+        code = max(1 if bad else 0, tell_problems(self.found))
+        screen.document(
+            {
+                "emulated": self.keyturn.config.clock is not None,
+                "now": moment(now),
+                "turns": swept.turns,
+                "moved": swept.moved,
+                "busy": swept.busy,
+                "next_at": moment(swept.next_at),
+                "credentials": [in_json(record, policies[record.key], now) for record in records],
+                "events": self._teller.told,
+                "warnings": list(self.found.warnings),
+                "problems": problems_in_json(self.found),
+                "exit": code,
+            }
+        )
+        return code
+
+
+def _say_bad(record: Record, now: datetime) -> None:
+    from keyturn.conditions import condition  # noqa: PLC0415
+
+    told = condition(record, None, now)
+    screen.say(f"{record.id} {'is held' if told.word == 'held' else 'fails'}: {told.why}")
+    if told.shorter:
+        screen.say(f"  Next: {told.shorter}")
+
+
+def _waits(records: Sequence[Record], swept: Swept, now: datetime) -> str:
+    """`3 waiting, next at 2026-01-05 09:15 UTC, in 1 h`."""
+    from keyturn.policy import spell  # noqa: PLC0415
+
+    waiting = sum(1 for record in records if record.hold is None and record.not_before is not None)
+    busy = f"; {swept.busy} in the hands of another keyturn" if swept.busy else ""
+    ends = [record.not_before for record in records if record.hold is None and record.not_before is not None]
+    next_at = swept.next_at or min(ends, default=None)
+    if next_at is None:
+        return f"Nothing waits{busy}."
+    left = spell(next_at - now) if next_at > now else "0 s"
+    return f"{waiting} waiting, next at {next_at:%Y-%m-%d %H:%M:%S} UTC, in {left}{busy}."
+
+
+@contextmanager
+def working(config: Config, *, quiet: bool = False) -> Iterator[Work]:
+    """Everything assembled and discovered; `quiet`: nothing but the result on stdout.
+
+    Raises Misconfigured, LedgerFault, TryAgain.
+    """
+    from keyturn import assemble  # noqa: PLC0415
+
+    teller, stop = _Teller(), threading.Event()
+    with assemble.open_all(config, notifier=teller, stop=stop) as keyturn:
+        if not quiet:
+            options.clock_line(config, keyturn.clock.now())
+        yield Work(keyturn, keyturn.discover(), teller, stop)
+
+
+@contextmanager
+def _stopping(sweep: Sweep, stop: threading.Event) -> Iterator[list[int]]:
+    """The first signal stops the sweep, a second one the process. Yields the signals that were caught."""
+    caught: list[int] = []
+
+    def stopping(number: int, _: FrameType | None) -> None:
+        if caught:
+            # Turns under way hold the process in their threads; every effect's intent is in the ledger already.
+            os._exit(128 + number)
+        caught.append(number)
+        sweep.stop()
+        stop.set()
+        os.write(2, b"keyturn: stopping once the turns under way have ended; again to exit at once\n")
+
+    before = {number: signal.signal(number, stopping) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
