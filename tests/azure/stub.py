@@ -44,7 +44,7 @@ class Scripted:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
     drip: bool = False
-    before: Callable[[], None] | None = None
+    before: Callable[[], object] | None = None
 
 
 @cache
@@ -185,7 +185,7 @@ def _server(stub: Stub, certificate: trustme.LeafCert) -> _Server:
                     return
             stub.released.wait()
 
-        do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = do_DELETE = _any
+        do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = _any  # noqa: N815 - http.server's names
 
         def log_message(self, format: str, *args: Any) -> None:
             """Silent."""

@@ -207,6 +207,8 @@ def _locked(path: Path) -> Iterator[None]:
     _refuse_strange(lock)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), MODE)
     try:
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, MODE)  # a umask may have taken the owner's own bits
         _flock(descriptor)
         yield
     finally:
