@@ -246,6 +246,7 @@ class Stage:
     def _configuration(self) -> str:
         s = self.settings
         more = f"{s.more.rstrip()}\n" if s.more else ""
+        consumers = "" if "consumers:" in s.more else f"    consumers: {{ cache: {_span(s.cache)} }}\n"
         also = f"{s.also_publish.rstrip()}\n" if s.also_publish else ""
         return (
             f"services:\n"
@@ -260,7 +261,7 @@ class Stage:
             f"    publish:\n"
             f'      - keyvault: {{ vault: {VAULT}, secret: "apim-{{sid}}" }}\n'
             f"{also}"
-            f"    consumers: {{ cache: {_span(s.cache)} }}\n"
+            f"{consumers}"
             f"    drain: {_span(s.drain)}\n"
             f"    look_every: {_span(s.look_every)}\n"
             f"{more}"

@@ -1,0 +1,100 @@
+"""keyturn is killed with SIGKILL at any request, started again, and ends with every credential rotated and no call
+refused: the promise on which everything else stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from keyturn.demo.control import EmulatedAzure, Program
+from keyturn.demo.stage import Pair
+from keyturn.model import Slot, Stage
+from keyturn_emulator.testing import RunningEmulator
+from tests.crash.company import Company
+
+SEEDS = (1, 2, 3)
+LEAST_KILLS = 30
+"""Per mode: sixty and more over both."""
+
+
+@pytest.fixture(scope="module")
+def azure() -> Iterator[EmulatedAzure]:
+    """One emulator for all rotations; closing it fails if it complained about itself."""
+    with RunningEmulator.start() as running:
+        emulated = EmulatedAzure(Program(running.process), running.ready)  # type: ignore[arg-type]
+        yield emulated
+        emulated.control.close()
+
+
+@pytest.mark.parametrize("mode", ["set", "regenerate"])
+def test_killed_at_any_request_every_credential_is_rotated_and_no_call_is_refused(
+    azure: EmulatedAzure, tmp_path: Path, mode: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kills: list[tuple[int, bool]] = []
+    for seed in SEEDS:
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        company = Company(azure, folder, mode, seed)
+        try:
+            before = company.adopt_and_wait_until_due()
+            company.rotate_under_kills()
+            _check(company, before)
+            kills += company.kills
+        finally:
+            company.close()
+    with capsys.disabled():
+        applied = sum(apply for _, apply in kills)
+        print(f"\n{mode}: killed {len(kills)} times, {applied} of them after the request had taken effect")  # noqa: T201 - the number is part of the promise
+    assert len(kills) >= LEAST_KILLS
+    assert {apply for _, apply in kills} == {True, False}
+
+
+def _check(company: Company, before: Mapping[str, Pair]) -> None:
+    after, shown, in_files = company.stage.live(), company.stage.shown(), company.shown_in_files()
+    for sid in company.stage.sids:
+        assert before[sid].primary != after[sid].primary, f"{sid}: the old value still lives"
+        assert before[sid].secondary != after[sid].secondary, f"{sid}: the standby was not renewed"
+        assert shown[sid] == in_files[sid] == after[sid].secondary, f"{sid}: a sink does not show the active value"
+    tally = company.callers.tally
+    assert (tally.refused, company.file_callers.refused, company.control.refused_callers()) == (0, 0, 0)
+    assert tally.errors == 0
+    assert tally.calls > 100
+    assert company.file_callers.calls > 100
+    _check_ledger(company)
+    assert company.stage.leaks() == []
+
+
+def _check_ledger(company: Company) -> None:
+    records = company.records()
+    assert [record.id.partition("/")[2] for record in records] == sorted(company.stage.sids)
+    for record in records:
+        assert (record.stage, record.hold, record.rotations) == (Stage.IDLE, None, 1)
+        assert (record.active, record.turning) == (Slot.SECONDARY, None)
+        for slot in Slot:
+            assert record.slot(slot).confirmed == record.slot(slot).fingerprint
+    sequence = [line.seq for line in company.history()]
+    assert sequence == list(range(1, len(sequence) + 1))
+
+
+def test_a_value_that_stands_in_a_file_of_keyturn_would_be_found(azure: EmulatedAzure, tmp_path: Path) -> None:
+    company = Company(azure, tmp_path, "set", 0)
+    try:
+        company.stage.log.write_text(f"oops: {company.stage.live()['contoso'].primary}\n", encoding="utf-8")
+        assert company.stage.leaks() == ["keyturn.log"]
+    finally:
+        company.close()
+
+
+def test_callers_with_a_dead_value_are_counted_by_themselves_and_by_the_gateways(
+    azure: EmulatedAzure, tmp_path: Path
+) -> None:
+    company = Company(azure, tmp_path, "set", 0)
+    try:
+        dead = {"service": "shop-apim", "sid": "contoso", "slot": "primary"}
+        company.control.ask("POST", "portal", dead)
+        company.conductor.step(company.stage.settings.step)
+        assert company.callers.tally.refused == company.control.refused_callers() == 1
+    finally:
+        company.close()
