@@ -85,7 +85,7 @@ def condition(record: Record, policy: Policy | None, now: datetime) -> Condition
         active=str(record.active or "?"),
         since=_ago(_since(record), now),
         next=_next(record, policy, now),
-        why="" if waiting is None or waiting.reason == "not-due" else f"{waiting.reason}: {waiting.sentence}",
+        why=_why(record, policy, now),
         rule="" if waiting is None else waiting.rule,
         until=record.not_before,
         shorter="" if waiting is None else waiting.shorter,
@@ -157,6 +157,18 @@ def _next(record: Record, policy: Policy | None, now: datetime) -> str:
     if record.not_before is None or record.not_before <= now:
         return f"{what} now"
     return f"{what} in {spell(record.not_before - now)}"
+
+
+def _why(record: Record, policy: Policy | None, now: datetime) -> str:
+    """The wait's reason; how long a quiet slot still takes is told as of now, not as of the look that stored it."""
+    waiting, until = record.waiting, record.not_before
+    if waiting is None or waiting.reason == "not-due":
+        return ""
+    if waiting.reason == "quiet-slot" and policy is not None and until is not None and until > now:
+        slot = record.turning if record.stage is Stage.RENEW else _old(record)
+        sentence = f"{spell(until - now)} until {slot} has been out of every sink for {spell(policy.drain)}"
+        return f"quiet-slot: {sentence}"
+    return f"{waiting.reason}: {waiting.sentence}"
 
 
 def _old(record: Record) -> Slot | None:

@@ -16,6 +16,7 @@ import click
 from keyturn.cli import options, screen
 from keyturn.cli.looking import chosen
 from keyturn.cli.turning import Work, working
+from keyturn.errors import LedgerFault
 from keyturn.model import Secret, Slot
 
 if TYPE_CHECKING:
@@ -117,9 +118,15 @@ def _write(
         (charge,) = chosen([name], work.found)
         if cut_off and not yes:
             _ask(work, charge, slot)
-        screen.acting()
+        screen.acting(f"The {slot} slot of {charge.credential.id} was not written.")
         work.keyturn.hold_unusable(work.found)
-        charge.turn.write_slot(charge.credential, charge.policy, slot, value, because=because, cut_off_callers=cut_off)
+        try:
+            charge.turn.write_slot(
+                charge.credential, charge.policy, slot, value, because=because, cut_off_callers=cut_off
+            )
+        except LedgerFault:
+            screen.acting()
+            raise
         return work.end([charge])
 
 

@@ -134,9 +134,9 @@ def history(name: str | None, limit: int, config: str | None) -> int:
     if read.clock is not None:
         screen.say("emulated time")
     for line in lines:
-        rule = f"  [{line.event.rule}]" if line.event.rule else ""
         where = "" if name else f"  {names.get(line.key, line.key)}"
-        screen.say(f"{line.event.at:%Y-%m-%d %H:%M:%S}{where}  {line.event.kind}: {line.event.sentence}{rule}")
+        told = screen.happened(line.event.kind, line.event.sentence, line.event.rule)
+        screen.say(f"{line.event.at:%Y-%m-%d %H:%M:%S}{where}  {told}")
     screen.document(
         {
             "emulated": read.clock is not None,

@@ -22,6 +22,9 @@ from keyturn.errors import KeyturnError, Misconfigured
 WIDTH = 100
 STYLES = {"held": "bold red", "failing": "red", "ok": "green", "new": "dim"}
 
+UNCHANGED = "Nothing was changed."
+GOES_ON = "What was done so far is in the ledger; the next run goes on from there."
+
 
 class _Screen:
     """One process has one screen."""
@@ -29,7 +32,7 @@ class _Screen:
     def __init__(self) -> None:
         self.debug = False
         self.json = False
-        self.acted = False
+        self.state = UNCHANGED
         self.lock = threading.Lock()
 
 
@@ -50,9 +53,9 @@ def as_json(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
     return wanted
 
 
-def acting() -> None:
-    """From here on an error cannot say any more that nothing was changed."""
-    _screen.acted = True
+def acting(state: str = GOES_ON) -> None:
+    """From here on an error cannot say any more that nothing was changed; it says this instead."""
+    _screen.state = state
 
 
 def say(line: str = "") -> None:
@@ -66,6 +69,12 @@ def whisper(line: str) -> None:
     """A line for people beside the result: on stderr."""
     with _screen.lock:
         click.echo(line, err=True)
+
+
+def happened(kind: str, sentence: str, rule: str) -> str:
+    """An event as one phrase: its kind is left out where the sentence says it anyway."""
+    told = sentence if sentence.startswith(kind) else f"{kind}: {sentence}"
+    return f"{told}  [{rule}]" if rule else told
 
 
 def document(content: Any) -> None:
@@ -109,12 +118,8 @@ def _rich_table(heads: Sequence[str], rows: Sequence[Sequence[str]], style_of: i
 
 def fail(sentence: str, hint: str, *, code: int) -> int:
     """The error that ends a command, on stderr; for programs the document, too. Returns the exit code."""
-    if _screen.acted:
-        state = "What was done so far is in the ledger; the next run goes on from there."
-    elif "othing was changed" in f"{sentence} {hint}":
-        state = ""
-    else:
-        state = "Nothing was changed."
+    said = _screen.state == UNCHANGED and "othing was changed" in f"{sentence} {hint}"
+    state = "" if said else _screen.state
     _complain(sentence, state, hint)
     document({"error": sentence, "next": hint, "exit": code})
     return code
@@ -134,7 +139,7 @@ def fail_with(error: KeyturnError) -> int:
         whisper("\n".join(error.problems))
         wrong = len(error.problems)
         document({"error": "the configuration is wrong", "problems": list(error.problems), "exit": 2})
-        _complain(f"the configuration has {wrong} error{'' if wrong == 1 else 's'}", "Nothing was changed.", "")
+        _complain(f"the configuration has {wrong} error{'' if wrong == 1 else 's'}", UNCHANGED, "")
         return 2
     return fail(error.message, _next(error), code=2 if isinstance(error, Misconfigured) else 1)
 
@@ -148,7 +153,7 @@ def fail_by_defect(error: Exception) -> int:
 
 def _next(error: KeyturnError) -> str:
     """The hint, without what is said anyway."""
-    return "" if error.hint == "Nothing was changed." else error.hint
+    return "" if error.hint == UNCHANGED else error.hint
 
 
 def _complain(sentence: str, state: str, hint: str) -> None:

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,12 @@ from keyturn.model import Credential, Event, Record
 if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
     from keyturn.config import Config
+    from keyturn.ports import Clock
     from keyturn.sweep import Charge, Sweep, Swept
 
 INTERRUPTED = 130
+LOOK_UP = 0.2
+"""Machine seconds after which a wait looks whether it was asked to stop."""
 WAIT = click.option("--wait", is_flag=True, help="Follow every rotation to its end, however long that takes.")
 
 
@@ -84,8 +87,7 @@ def change(
 
 def tell(name: str, event: Event) -> None:
     """One line per thing that happened."""
-    rule = f"  [{event.rule}]" if event.rule else ""
-    screen.say(f"{event.at:%Y-%m-%d %H:%M:%S}  {name}  {event.kind}: {event.sentence}{rule}")
+    screen.say(f"{event.at:%Y-%m-%d %H:%M:%S}  {name}  {screen.happened(event.kind, event.sentence, event.rule)}")
 
 
 class _Teller:
@@ -99,6 +101,42 @@ class _Teller:
             {"at": f"{event.at:%Y-%m-%dT%H:%M:%SZ}", "id": credential, "kind": event.kind, "sentence": event.sentence}
         )
         tell(credential, event)
+
+
+class _Waits:
+    """The clock of a sweep: a wait that a signal ends at once, and that says when time must be moved by hand."""
+
+    def __init__(self, clock: Clock, stop: threading.Event, *, emulated: bool) -> None:
+        self._clock, self._stop, self._emulated = clock, stop, emulated
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def boottime(self) -> float:
+        return self._clock.boottime()
+
+    def random_bytes(self, count: int) -> bytes:
+        return self._clock.random_bytes(count)
+
+    def wait(self, seconds: float) -> None:
+        if self._emulated:
+            until = self._clock.now() + timedelta(seconds=seconds)
+            screen.whisper(f"waiting for {until:%Y-%m-%d %H:%M:%S} UTC, emulated (`keyturn emulator --advance …`)")
+        ended = threading.Event()
+        failed: list[Exception] = []
+
+        def waiting() -> None:
+            try:
+                self._clock.wait(seconds)
+            except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
+                failed.append(error)
+            ended.set()
+
+        threading.Thread(target=waiting, name="waits", daemon=True).start()
+        while not ended.wait(LOOK_UP) and not self._stop.is_set():
+            pass
+        if failed:
+            raise failed[0]
 
 
 class Work:
@@ -124,7 +162,7 @@ class Work:
         sweep = Sweep(
             charges,
             ledger=self.keyturn.ledger,
-            clock=self.keyturn.clock,
+            clock=_Waits(self.keyturn.clock, self._stop, emulated=self.keyturn.config.clock is not None),
             holder=self.keyturn.holder,
             workers=self.keyturn.config.workers,
         )
