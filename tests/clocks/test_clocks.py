@@ -78,6 +78,10 @@ def test_a_wait_ends_when_that_much_emulated_time_has_passed_and_not_before(emul
     assert ended.is_set()
 
 
+def test_a_wait_of_less_than_the_clock_counts_ends(emulated: Emulated) -> None:
+    emulated.clock.wait(1e-7)
+
+
 def test_a_wait_is_not_shortened_by_a_jump(emulated: Emulated) -> None:
     ready = emulated.azure.ready
     clock = EmulatorClock(ready["control"], ready["secret"], name="jumped")

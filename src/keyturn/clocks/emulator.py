@@ -22,6 +22,8 @@ FRESH: Final = 0.002
 LONGEST_POLL: Final = 25.0
 """Machine seconds that one request for a wait may hang."""
 LONGEST_SILENCE: Final = 60.0
+NOTHING: Final = 1e-6
+"""Emulated time counts in microseconds: what is left below that would never pass."""
 
 
 class _Reading(NamedTuple):
@@ -68,7 +70,7 @@ class EmulatorClock:
         start = self._fetch("GET", "/clock", None)
         end = start.boot + seconds
         reading = start
-        while reading.boot < end and not self.stop.is_set():
+        while end - reading.boot > NOTHING and not self.stop.is_set():
             until = reading.now + timedelta(seconds=end - reading.boot)
             body = {"name": self._name, "until": _iso(until), "max_seconds": LONGEST_POLL}
             reading = self._fetch("POST", "/clock/wait", body)
