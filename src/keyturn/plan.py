@@ -238,9 +238,9 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
             reason="quiet-slot",
             rule="A1",
             until=kept.quiet_after,
-            sentence=f"the {slot} value left the last sink {spell(now - (kept.quiet_after - policy.drain))} ago; "
+            sentence=f"no sink shows the {slot} value since {spell(now - (kept.quiet_after - policy.drain))}; "
             f"callers may use it until it has been out of every sink for {spell(policy.drain)}",
-            shorter="a shorter drain, if your callers really read the sink again sooner",
+            shorter=f"`keyturn adopt {scene.record.id} --quiet-since TIME`, if you know that no caller uses it",
         )
     return _unsettled(scene, slot) or _in_use(scene, slot, kept.quiet_after)
 

@@ -211,7 +211,7 @@ class Turn:
                 version = self._save(step.record, stored.version, [])
                 return self._read_values(credential, policy, step.record, version, look)
             case plan.ProveFence():
-                version = self._save(step.record, stored.version, events)
+                version = self._save(step.record, stored.version, [])
                 return self._prove_fence(credential, policy, step.record, version, look)
             case plan.Write() as write:
                 return self._write(credential, policy, stored.version, step, write, look)
@@ -314,14 +314,16 @@ class Turn:
     ) -> Look | None:
         """Once per service: whoever comes first proves it, the others read the note (protocol.md 1, last part)."""
         with self._fence_lock:
-            if self._fence(credential) is not None:
-                return None
+            known = self._fence(credential)
+            if known is not None:
+                return self._kept(look, version, fence=known)
             answer = self._keyring.prove_fence(credential, self._send_by(look, policy))
             now = self._clock.now()
             match answer:
                 case NotApplied(status=412):
                     self._ledger.put_note(_fence_note(credential), f"proven at {now:%Y-%m-%dT%H:%M:%SZ}")
-                    return None
+                    proven = Event(at=now, kind="fence", sentence="fence proven: this service refuses a wrong ETag")
+                    return self._kept(look, self._save(record, version, [proven]), fence=True)
                 case NotApplied(status=401 | 403 | 404 | 429) as refusal:
                     told = outcome.learn_no_answer(
                         record, refusal.sentence, now, hint=refusal.hint, refused=True, after=refusal.after or 0.0
@@ -330,7 +332,7 @@ class Turn:
                     told = outcome.learn_no_answer(record, sentence, now)
                 case _:
                     self._unfenced.add(_service_key(credential))
-                    return None
+                    return self._kept(look, version, fence=False)
         self._save(told[0], version, [told[1]])
         return None
 
