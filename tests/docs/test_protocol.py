@@ -1,0 +1,122 @@
+"""docs/protocol.md: every rule is where it says it is, and the test it names fails when the rule is taken away."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from keyturn import plan
+from tests.docs.pages import DOCS, read
+from tests.docs.rules_taken_away import TAKEN_AWAY
+from tests.turn import test_traces
+
+PAGE = read(DOCS / "protocol.md")
+PICTURE = re.compile(r"<!-- picture -->\n```mermaid\n(?P<text>.*?)```\n<!-- /picture -->", re.DOTALL)
+RULE = re.compile(
+    r"^### (?P<name>A\d+) [^\n]+\n\n.*?^- Why: [^\n]+\.\n- Where: (?P<where>[^\n]+)\n"
+    r"- Breaks: `(?P<module>[\w/]+)::(?P<test>test_\w+)`\n",
+    re.MULTILINE | re.DOTALL,
+)
+RULES = [f"A{number}" for number in range(1, 19)]
+TRACES = [f"V{number}" for number in range(1, 16)]
+
+
+class Rule(NamedTuple):
+    """A rule's section, as far as a machine can check it."""
+
+    places: list[str]
+    rows: list[str]
+    witness: Callable[..., None]
+
+
+def rules() -> dict[str, Rule]:
+    found = {}
+    for section in RULE.finditer(PAGE):
+        module = importlib.import_module(f"tests.{section['module'].replace('/', '.')}")
+        places = re.findall(r"`([\w.]+)`", section["where"])
+        rows = re.findall(r"\*([^*]+)\*", section["where"])
+        found[section["name"]] = Rule(places, rows, getattr(module, section["test"]))
+    return found
+
+
+def cases(test: Callable[..., None]) -> Iterator[dict[str, Any]]:
+    """The arguments that pytest would call a parametrised test with; one empty set for a plain one."""
+    marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+    axes = []
+    for mark in marks:
+        names = [name.strip() for name in mark.args[0].split(",")]
+        rows = [
+            getattr(row, "values", row) if len(names) > 1 else (getattr(row, "values", (row,))) for row in mark.args[1]
+        ]
+        axes.append([dict(zip(names, row, strict=True)) for row in rows])
+    for chosen in itertools.product(*axes):
+        yield {name: value for part in chosen for name, value in part.items()}
+
+
+def test_the_picture_is_the_tables() -> None:
+    """To renew it: put `plan.picture()` between the marks."""
+    drawn = PICTURE.search(PAGE)
+    assert drawn is not None
+    assert drawn["text"] == plan.picture()
+
+
+def test_every_rule_has_a_section_of_the_same_form() -> None:
+    assert list(rules()) == RULES
+    assert list(TAKEN_AWAY) == RULES
+
+
+def test_every_rule_that_the_table_names_is_a_rule_here() -> None:
+    assert {row.rule for row in plan.TABLE if row.rule} <= set(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_lives_where_its_section_says(name: str) -> None:
+    rule = rules()[name]
+    assert rule.places
+    for place in rule.places:
+        parts = place.split(".")
+        depth = next(n for n in range(len(parts) - 1, 0, -1) if _is_module(".".join(parts[:n])))
+        thing: Any = importlib.import_module(f"keyturn.{'.'.join(parts[:depth])}")
+        for part in parts[depth:]:
+            thing = getattr(thing, part)
+    assert set(rule.rows) <= {row.name for row in plan.TABLE}
+
+
+def _is_module(name: str) -> bool:
+    try:
+        importlib.import_module(f"keyturn.{name}")
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_taken_away_is_noticed_by_the_test_its_section_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    witness = rules()[name].witness
+    assert set(inspect.signature(witness).parameters) == set(next(cases(witness)))
+    TAKEN_AWAY[name](monkeypatch)
+    noticed = 0
+    for arguments in cases(witness):
+        try:
+            witness(**arguments)
+        except (AssertionError, pytest.fail.Exception):  # a crash would be the fault of the taking away
+            noticed += 1
+    assert noticed
+
+
+def test_every_trace_is_told_and_has_a_test_named_after_it() -> None:
+    told = re.findall(r"^\| (V\d+) \| [^|]+\. \| [A\d, ]+ \|$", PAGE, re.MULTILINE)
+    assert told == TRACES
+    named = {match[1].upper() for name in vars(test_traces) if (match := re.match(r"test_(v\d+)_", name))}
+    assert named == set(TRACES)
+
+
+def test_the_nine_invariants_are_told_in_order() -> None:
+    section = PAGE.partition("## What must never break")[2].partition("\n## ")[0]
+    assert re.findall(r"^(\d)\. ", section, re.MULTILINE) == [str(number) for number in range(1, 10)]
