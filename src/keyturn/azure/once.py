@@ -50,6 +50,13 @@ def is_late(clock: Clock, send_by: SendBy) -> bool:
     return clock.now() > send_by.at or clock.boottime() > send_by.boot
 
 
+def left(clock: Clock, send_by: SendBy) -> float:
+    """Machine seconds that a send which begins now may take: until `send_by` by either clock, so that it is given up
+    no later than `deadline` after its look, and what may still land is bounded by `late` from there (rules A4, A5)."""
+    wall = (send_by.at - clock.now()).total_seconds()
+    return max(min(wall, send_by.boot - clock.boottime(), send_by.seconds), 0.0)
+
+
 def refuse_late(clock: Clock, send_by: SendBy, what: str) -> None:
     """Raises NotSent when it is too late to send."""
     if is_late(clock, send_by):

@@ -22,7 +22,7 @@ from keyturn.azure import answers
 from keyturn.azure.agent import user_agent
 from keyturn.azure.answers import Reply
 from keyturn.azure.budget import ARM_RATES, Budget
-from keyturn.azure.once import Abandoned, bounded, refuse_late, too_late
+from keyturn.azure.once import Abandoned, bounded, left, refuse_late, too_late
 from keyturn.azure.reads import LIMIT, Broken, Failed, patiently
 from keyturn.azure.signin import Identity
 from keyturn.azure.transport import transport
@@ -46,7 +46,7 @@ class Arm:
     def __init__(self, identity: Identity, clock: Clock, *, share: float = 0.5, read_limit: float = LIMIT) -> None:
         self._identity = identity
         self._cloud = identity.cloud
-        self._clock = clock
+        self.clock = clock
         self._share = share
         self._read_limit = read_limit
         self._lock = threading.Lock()
@@ -105,12 +105,12 @@ class Arm:
             headers["If-Match"] = etag
         target = f"{path}?api-version={api_version}"
         client = self._pipeline()
-        refuse_late(self._clock, send_by, what)
-        sent_at = self._clock.boottime()
+        refuse_late(self.clock, send_by, what)
+        sent_at = self.clock.boottime()
         try:
-            reply = bounded(send_by.seconds, lambda: self._call(client, method, target, headers, body))
+            reply = bounded(left(self.clock, send_by), lambda: self._call(client, method, target, headers, body))
         except Abandoned:
-            return Uncertain(sentence=f"{what}: no answer within {send_by.seconds:g} s, it may still happen")
+            return Uncertain(sentence=f"{what}: no answer within `deadline`, it may still happen")
         except Exception as error:  # noqa: BLE001 - whatever broke, broke after it may have been sent
             return Uncertain(sentence=f"{what}: the connection broke ({type(error).__name__}), it may have happened")
         self._learn(budget, "writes", reply, sent_at)
@@ -121,7 +121,7 @@ class Arm:
     def _token_beforehand(self, what: str, send_by: SendBy) -> Secret:
         """A token, fetched before the effect's own time is looked at; a failed sign-in has sent nothing."""
         try:
-            return bounded(send_by.seconds, lambda: self._identity.token(self._cloud.arm_scope))
+            return bounded(left(self.clock, send_by), lambda: self._identity.token(self._cloud.arm_scope))
         except Abandoned:
             raise too_late(what) from None
         except KeyturnError as error:
@@ -137,7 +137,7 @@ class Arm:
             raise TryAgain(f"{what}: keyturn is stopping", after=0.0)
         client = self._pipeline()
         headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
-        sent_at = self._clock.boottime()
+        sent_at = self.clock.boottime()
         try:
             reply = bounded(self._read_limit, lambda: self._call(client, method, target, headers, None))
         except Abandoned:
@@ -179,7 +179,7 @@ class Arm:
         with self._lock:
             budget = self._budgets.get(azure_subscription)
             if budget is None:
-                budget = self._budgets[azure_subscription] = Budget(self._clock, ARM_RATES, self._share)
+                budget = self._budgets[azure_subscription] = Budget(self.clock, ARM_RATES, self._share)
             return budget
 
     def _pipeline(self) -> ARMPipelineClient[HttpRequest, HttpResponse]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from keyturn.azure.answers import Reply
-from keyturn.azure.once import too_late
+from keyturn.azure.once import left, too_late
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import KeyturnError, NotSent, Refused
 from keyturn.model import Credential, Secret, Slot
@@ -161,7 +161,7 @@ class SubscriptionsKeyring:
         with ExitStack() as held:
             for name in _contended(credential):
                 lock = self._lock(name)
-                if not lock.acquire(timeout=send_by.seconds):
+                if not lock.acquire(timeout=left(self._arm.clock, send_by)):
                     raise too_late(what)
                 held.callback(lock.release)
             return self._arm.send(

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from keyturn.azure.once import Abandoned, bounded, refuse_late
+from keyturn.azure.once import Abandoned, bounded, left, refuse_late
 from keyturn.errors import Misconfigured, NotSent, Refused
 from keyturn.model import Secret, Slot
 from keyturn.ports import Answer, Applied, Clock, NotApplied, SendBy, Shown, Tags, Uncertain
@@ -110,9 +110,9 @@ class FileVariable:
                 _commit(part, self._path)
 
         try:
-            bounded(send_by.seconds, replace)
+            bounded(left(self._clock, send_by), replace)
         except Abandoned:
-            return Uncertain(sentence=f"{what}: not done within {send_by.seconds:g} s, it may still happen")
+            return Uncertain(sentence=f"{what}: not done within `deadline`, it may still happen")
         except (OSError, ValueError) as error:
             refused = self._refused(error)
             if renaming:

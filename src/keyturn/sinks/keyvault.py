@@ -16,7 +16,7 @@ from keyturn.azure import answers
 from keyturn.azure.agent import user_agent
 from keyturn.azure.answers import Reply
 from keyturn.azure.budget import VAULT_RATES, Budget
-from keyturn.azure.once import Abandoned, bounded, refuse_late, too_late
+from keyturn.azure.once import Abandoned, bounded, left, refuse_late, too_late
 from keyturn.azure.reads import LIMIT, Broken, Failed, patiently
 from keyturn.azure.signin import Identity
 from keyturn.azure.transport import transport
@@ -127,7 +127,7 @@ class KeyVaultSecret:
         what = f"publish to {self.name}"
         vault = self._vault
         try:
-            current = bounded(send_by.seconds, self._latest)
+            current = bounded(left(vault.clock, send_by), self._latest)
         except Abandoned:
             raise too_late(what) from None
         except KeyturnError as error:
@@ -140,7 +140,7 @@ class KeyVaultSecret:
         ticket = _Ticket()
         try:
             bounded(
-                send_by.seconds,
+                left(vault.clock, send_by),
                 lambda: client.set_secret(
                     self._secret,
                     value.reveal(),
@@ -151,7 +151,7 @@ class KeyVaultSecret:
                 ),
             )
         except Abandoned:
-            return Uncertain(sentence=f"{what}: no answer within {send_by.seconds:g} s, it may still happen")
+            return Uncertain(sentence=f"{what}: no answer within `deadline`, it may still happen")
         except Exception as error:  # noqa: BLE001 - the ticket knows what happened on the wire
             return self._failed(ticket, error, what, value)
         return Applied()
