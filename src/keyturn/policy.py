@@ -114,13 +114,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name} {hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]}"
 
 
-BACKOFF_FIRST = 30 * timedelta(seconds=1)
+BACKOFF_FIRST = timedelta(seconds=30)
 BACKOFF_LIMIT = HOUR
 
 
 def backoff(failures: int) -> timedelta:
     """How long to wait after that many successive failures: doubling from half a minute, at most an hour."""
-    return min(BACKOFF_FIRST * 2 ** min(max(failures - 1, 0), 10), BACKOFF_LIMIT)
+    doublings = min(max(failures - 1, 0), 10)
+    return min(BACKOFF_FIRST * (1 << doublings), BACKOFF_LIMIT)
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,10 @@ import pytest
 
 from keyturn.azure.answers import Reply
 from keyturn.azure.pipeline import Arm
+from keyturn.clocks.system import SystemClock
 from keyturn.keyrings.subscriptions import SubscriptionsKeyring, is_master
 from keyturn.model import Credential, Secret, Slot
-from keyturn.ports import Applied, NotApplied, Uncertain
+from keyturn.ports import Applied, Clock, NotApplied, SendBy, Uncertain
 from keyturn_emulator import seed
 from tests.contracts.emulated import Emulated
 from tests.contracts.keyring import FRESH, KeyringCase, KeyringContract
@@ -136,7 +137,8 @@ def test_no_log_record_holds_a_value_during_real_sign_in_reads_and_writes(
 class _SlowArm(Arm):
     """Counts how many writes are under way at once; answers 204 when the test lets it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.under_way: list[str] = []
         self.most: list[list[str]] = []
         self.go = threading.Event()
@@ -157,7 +159,7 @@ def test_writes_of_one_owner_or_one_product_never_run_side_by_side(emulated: Emu
     def credential(name: str, owner: str | None, product: str | None) -> Credential:
         return msgspec.structs.replace(emulated.credential(), name=name, key=name, owner=owner, product=product)
 
-    arm = _SlowArm()
+    arm = _SlowArm(SystemClock())
     keyring = SubscriptionsKeyring(arm, "shop", emulated.service)
     credentials = [
         credential("a", "ada", "gold"),
@@ -166,7 +168,8 @@ def test_writes_of_one_owner_or_one_product_never_run_side_by_side(emulated: Emu
         credential("d", None, None),
         credential("e", None, None),
     ]
-    send_by = emulated.send_by()
+    now, boot = arm.clock.now(), arm.clock.boottime()
+    send_by = SendBy(at=now + timedelta(seconds=60), boot=boot + 60, seconds=60)
     threads = [threading.Thread(target=keyring.regenerate, args=(one, Slot.PRIMARY, send_by)) for one in credentials]
     threads[0].start()
     with arm.changed:

@@ -109,6 +109,7 @@ class FileVariable:
                 renaming.append(True)
                 _commit(part, self._path)
 
+        refuse_late(self._clock, send_by, what)
         try:
             bounded(left(self._clock, send_by), replace)
         except Abandoned:
