@@ -25,8 +25,11 @@ MOST_STEPS: Final = 2000
 PASSING: Final = frozenset({"not-due", "quiet-slot", "settle", "propagation", "unsettled"})
 """Waits that end by the clock alone."""
 
-_TOLD: Final = {
-    "adopt": "adopt",
+TOLD: Final = {
+    "adopt: equal": "adopt",
+    "adopt: shown": "adopt",
+    "adopt: ours": "adopt",
+    "adopt: empty": "adopt",
     "due": "due",
     "note confirmed": "confirmed",
     "repair": "repair",
@@ -173,7 +176,7 @@ class _Walk:
                 self._line("read both values", "they may have changed since the last look", "A11", 1)
             case plan.ProveFence():
                 self._line(
-                    "prove the fence", "one write with a wrong ETag, once per service; Azure must refuse it", "", 1
+                    "prove the fence", "its ETag is wrong on purpose, and Azure must refuse it; once per service", "", 1
                 )
             case plan.Write(slot=slot):
                 self._line(*self._renewal(slot, step))
@@ -182,7 +185,7 @@ class _Walk:
             case plan.Publish(sinks=sinks):
                 self._line("publish", ", ".join(sinks), "A10")
             case None:
-                told = _TOLD.get(step.row)
+                told = TOLD.get(step.row)
                 if told is not None and step.event is not None:
                     self._line(told, self._without_probe(step) or step.event.sentence, step.event.rule)
 

@@ -7,7 +7,7 @@ Never here: a save, or an effect.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -255,9 +255,10 @@ def _lines(seen: Preview) -> list[str]:
 
     shown = []
     for line in seen.lines:
-        offset = "now" if not line.offset else f"+{spell(line.offset)}"
+        days, rest = timedelta(days=line.offset.days), line.offset % timedelta(days=1)
+        offset = " ".join(spell(part) for part in (days, rest) if part)
         writes = f"{line.arm_writes} ARM write{'s' if line.arm_writes != 1 else ''}, " if line.arm_writes else ""
-        shown.append(f"  {offset:<12} {line.what:<18} {writes}{line.detail}")
+        shown.append(f"  {f'+{offset}' if offset else 'now':<14} {line.what:<18} {writes}{line.detail}")
     return shown
 
 
