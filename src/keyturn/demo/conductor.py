@@ -36,6 +36,8 @@ class Conductor:
     ) -> None:
         self.control = control
         self.steps = 0
+        self.waiting_long = False
+        """The last step had full length: what keyturn waits for now takes longer than that."""
         self._after_step = after_step
         self._between = between
         self._most, self._least = most, min(least, most)
@@ -46,6 +48,7 @@ class Conductor:
         """Let `span` pass, then let every caller call."""
         self.control.advance(span)
         self.steps += 1
+        self.waiting_long = span >= self._most
         self._after_step()
 
     def pass_time(self, span: timedelta, step: timedelta) -> None:

@@ -18,7 +18,7 @@ from keyturn.demo import naive
 from keyturn.demo.conductor import Conductor
 from keyturn.demo.control import Callers, EmulatedAzure, Program, StageFault, Tally, keyturn_program, machine_seconds
 from keyturn.demo.plug import Plug, instants
-from keyturn.demo.screen import Picture, Screen
+from keyturn.demo.screen import Picture, Screen, when
 from keyturn.demo.stage import Pair, Settings, Stage
 from keyturn.errors import LedgerFault
 from keyturn.ledgers.reading import LedgerView
@@ -86,6 +86,7 @@ class Play:
         self._callers: Callers | None = None
         self._gateway = (float("-inf"), 0)
         self._at_most = 0
+        self._long_told = False
         self._arm_before = 0
         self._plug_pulled = 0
         self._began = machine_seconds()
@@ -196,7 +197,7 @@ class Play:
 
     def _say(self, sentence: str) -> None:
         now = self.control.now()
-        self._screen.say(f"  day {(now - self._start).days:>2}  {now:%H:%M}  {sentence}")
+        self._screen.say(f"  {when(self._start, now)}  {sentence}")
 
     def _script_did(self, done: int) -> None:
         self._done = done
@@ -206,7 +207,8 @@ class Play:
         if self._callers is not None:
             before = self._callers.tally.refused
             self._at_most = max(self._at_most, self._callers.round().refused - before)
-        self._look()
+        long_told, self._long_told = self._long_told, self.conductor.waiting_long
+        self._look(force=self._long_told and not long_told)
 
     def _look(self, *, force: bool = False) -> None:
         """Show where everything is, if it is time to."""

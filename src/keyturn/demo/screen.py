@@ -10,7 +10,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -60,6 +60,7 @@ class Screen:
     def __init__(self, *, plain: bool) -> None:
         self._live: Live | None = None
         self._shown_at = float("-inf")
+        self._told = ""
         self._wide = not plain and sys.stdout.isatty()
         self._colour = self._wide and not os.environ.get("NO_COLOR")
 
@@ -94,19 +95,25 @@ class Screen:
     def show(self, picture: Picture) -> None:
         self._shown_at = machine_seconds()
         if self._live is None:
-            click.echo(line(picture))
-            sys.stdout.flush()
+            told = line(picture)
+            if told != self._told:  # nothing new to say while keyturn works and emulated time stands
+                self._told = told
+                click.echo(told)
+                sys.stdout.flush()
             return
         from rich.text import Text  # noqa: PLC0415
 
         self._live.update(Text("\n" + "\n".join(lines(picture))), refresh=True)
 
 
+def when(start: datetime, now: datetime) -> str:
+    """`day 30  08:15`: days by the calendar, so that a day ends at midnight."""
+    return f"day {(now.date() - start.date()).days:>2}  {now:%H:%M}"
+
+
 def lines(picture: Picture) -> list[str]:
     """When, what and why; how far; the callers."""
-    gone = picture.now - picture.start
-    when = f"day {gone.days:>2}  {picture.now:%H:%M}"
-    shown = [f"  {when}  {picture.act}"]
+    shown = [f"  {when(picture.start, picture.now)}  {picture.act}"]
     if picture.records:
         shown.append(f"  {_progress(picture.records)}")
         waiting = waits(picture.records, picture.now)
@@ -120,8 +127,7 @@ def lines(picture: Picture) -> list[str]:
 
 def line(picture: Picture) -> str:
     """The same on one line: when, the phase that is furthest behind, the callers, the wait."""
-    gone = picture.now - picture.start
-    parts = [f"  day {gone.days:>2}  {picture.now:%H:%M} "]
+    parts = [f"  {when(picture.start, picture.now)} "]
     if any(record.stage in _ORDER for record in picture.records):
         total = len(picture.records)
         counts = [(word, sum(_is_past(record, stage) for record in picture.records)) for word, stage in PHASES]
@@ -161,15 +167,11 @@ def waits(records: Sequence[Record], now: datetime) -> str:
     held = [record for record in records if record.hold is not None]
     if held and held[0].hold is not None:
         return f"{len(held)} held: {held[0].hold.sentence}"
-    waiting = [
-        r for r in records if r.waiting is not None and r.not_before is not None and r.waiting.reason != "not-due"
-    ]
-    if not waiting:
+    pairs = [(r.waiting, r.not_before) for r in records if r.waiting is not None and r.stage in _ORDER]
+    if not pairs:
         return ""
-    reason, count = Counter(r.waiting.reason for r in waiting if r.waiting is not None).most_common(1)[0]
-    first = next(r for r in waiting if r.waiting is not None and r.waiting.reason == reason)
-    if first.waiting is None or first.not_before is None:
-        return ""
-    rule = f" (rule {first.waiting.rule})" if first.waiting.rule else ""
-    left = max(first.not_before - now, timedelta(0))
-    return f"{count} wait, {spell(left)} yet: {reason}: {first.waiting.sentence}{rule}"
+    reason, count = Counter(waiting.reason for waiting, _ in pairs).most_common(1)[0]
+    waiting, until = next(pair for pair in pairs if pair[0].reason == reason)
+    rule = f" (rule {waiting.rule})" if waiting.rule else ""
+    left = f" {spell(until - now)} yet" if until is not None and until > now else ""
+    return f"{count} wait{left}: {reason}{rule}: {waiting.sentence}"

@@ -31,7 +31,7 @@ GROUP: Final = "rg"
 START: Final = "2026-01-05T08:00:00Z"
 PRODUCTS: Final = ("gold", "silver", "bronze")
 CUSTOMERS: Final = ("contoso", "fabrikam", "northwind", "tailspin", "adatum", "litware", "proseware", "wingtip")
-GATEWAYS: Final = (("West Europe", 20), ("East US", 45))
+GATEWAYS: Final = (("West Europe", 12), ("East US", 28))
 """Regions, and how many emulated seconds a fresh value, or the death of an old one, takes to get there."""
 ROTATOR: Final = "8a1f6f5c-0a53-4c0e-a7a7-0c2f5c1d3e11"
 READER: Final = "8a1f6f5c-0a53-4c0e-a7a7-0c2f5c1d3e12"
@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(days=10)
     threads: int = 2
+    probe: bool = True
+    share: int = 50
+    """Percent of ARM's allowance that keyturn may use."""
     more: str = ""
     """Further lines of the policy, indented as in the file."""
     also_publish: str = ""
@@ -246,6 +249,7 @@ class Stage:
     def _configuration(self) -> str:
         s = self.settings
         more = f"{s.more.rstrip()}\n" if s.more else ""
+        probe = "    probe: { path: /status/ping }\n" if s.probe else ""
         consumers = "" if "consumers:" in s.more else f"    consumers: {{ cache: {_span(s.cache)} }}\n"
         also = f"{s.also_publish.rstrip()}\n" if s.also_publish else ""
         return (
@@ -257,7 +261,7 @@ class Stage:
             f"    match: {{ service: {ALIAS} }}\n"
             f"    rotate: {{ every: {_span(s.period)} }}\n"
             f"    renew: {s.mode}\n"
-            f"    probe: {{ path: /status/ping }}\n"
+            f"{probe}"
             f"    publish:\n"
             f'      - keyvault: {{ vault: {VAULT}, secret: "apim-{{sid}}" }}\n'
             f"{also}"
@@ -266,6 +270,7 @@ class Stage:
             f"    look_every: {_span(s.look_every)}\n"
             f"{more}"
             f"ledger: sqlite:///keyturn.db\n"
+            f"budget: {{ share: {s.share}% }}\n"
             f"signin:\n"
             f"  client_secret: {{ tenant: {TENANT}, client_id: {ROTATOR}, secret_env: {SIGNIN_VARIABLE} }}\n"
             f"clock:\n"
