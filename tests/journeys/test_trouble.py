@@ -178,7 +178,7 @@ def test_emulated_time_with_any_other_azure_is_refused(stage: Stage) -> None:
 
 def test_a_policy_that_never_wins_is_a_warning_with_its_line(stage: Stage) -> None:
     stage.configure({}, {"name": "shadowed"})
-    says(stage.run("plan"), 0, "keyturn.yaml:16  policy shadowed wins no credential")
+    says(stage.run("plan"), 0, "keyturn.yaml:13  policy shadowed wins no credential")
 
 
 def test_one_service_that_cannot_be_listed_does_not_stop_the_others(stage: Stage) -> None:
