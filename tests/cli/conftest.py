@@ -28,7 +28,7 @@ policies:
       - keyvault: {{ vault: shop-kv, secret: "apim-{{sid}}" }}
     drain: 24h
 """
-SIDS = ("contoso", "fabrikam", "legacy", "team/contoso-east")
+SIDS = ("contoso", "fabrikam", "legacy", "team/contoso")
 
 
 @dataclass
@@ -85,7 +85,7 @@ def _records(now: datetime) -> list[Record]:
         record("contoso", Stage.DRAIN, turning=Slot.SECONDARY, waiting=waiting, not_before=now + timedelta(hours=21)),
         record("fabrikam", Stage.IDLE),
         record("legacy", Stage.IDLE, hold=hold),
-        record("team/contoso-east", Stage.IDLE),
+        record("team/contoso", Stage.IDLE),
     ]
 
 

@@ -87,7 +87,7 @@ def test_a_read_only_ledger_is_named_and_left_as_it_was(mode: int, sentence: str
 
 
 UNPRIVILEGED = """\
-import os, sys
+import encodings.idna, encodings.utf_8_sig, os, sys
 import keyturn.cli.asking, keyturn.assemble, keyturn.by_hand, keyturn.yaml_marks, keyturn.ledgers.sql
 import keyturn.clocks.system, sqlalchemy.dialects.sqlite
 if os.geteuid() == 0:
