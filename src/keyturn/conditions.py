@@ -121,7 +121,7 @@ def in_json(record: Record, policy: Policy | None, now: datetime) -> dict[str, A
 
 def moment(at: datetime | None) -> str | None:
     """An instant as programs read it: UTC, whole seconds."""
-    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return None if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def summary(words: list[str]) -> str:

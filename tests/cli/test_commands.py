@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -30,6 +31,10 @@ def test_commands_that_call_nobody_import_nothing_that_starts_slowly(filled: Fol
     modules = set(done.stderr.split())
     assert "keyturn.cli" in modules
     assert not {name for name in modules for heavy in HEAVY if name == heavy or name.startswith(f"{heavy}.")}
+
+
+def test_the_version_is_the_one_that_was_installed(folder: Folder) -> None:
+    assert folder.run("--version").stdout == f"keyturn {version('keyturn')}\n"
 
 
 def test_status_shows_every_condition_and_exits_1_for_the_held_one(filled: Folder) -> None:

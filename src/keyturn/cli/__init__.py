@@ -18,6 +18,9 @@ import click
 from keyturn.cli import screen
 from keyturn.errors import KeyturnError
 
+VERSION = "0.1.0"
+"""The distribution's; written here because looking it up costs a command as much as everything else it does."""
+
 COMMANDS = {
     "plan": ("keyturn.cli.looking", "Tell what would happen, and change nothing."),
     "run": ("keyturn.cli.turning", "Advance everything that can move now."),
@@ -60,9 +63,7 @@ def _exists(module: str) -> bool:
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from keyturn.azure.agent import user_agent  # noqa: PLC0415 - only here
-
-        click.echo(user_agent().replace("/", " "))
+        click.echo(f"keyturn {VERSION}")
         ctx.exit()
 
 

@@ -57,7 +57,7 @@ def status(names: tuple[str, ...], verbose: bool, config: str | None) -> int:
     if told:
         screen.say(bound)
     screen.document(
-        {
+        lambda: {
             "emulated": read.clock is not None,
             "now": f"{now:%Y-%m-%dT%H:%M:%SZ}",
             "credentials": [in_json(record, assemble.policy_named(read, record), now) for record in records],

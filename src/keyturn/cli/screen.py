@@ -78,9 +78,9 @@ def happened(kind: str, sentence: str, rule: str) -> str:
 
 
 def document(content: Any) -> None:
-    """The one JSON document; people do not get it."""
+    """The one JSON document, or what makes it; people do not get it."""
     if _screen.json:
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(content() if callable(content) else content, indent=2, ensure_ascii=False))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], style_of: int = 1) -> None:
@@ -91,8 +91,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], style_of: int = 1
         _rich_table(heads, rows, style_of)
         return
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    for row in (heads, *rows):
-        click.echo("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    shown = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows))
+    click.echo("\n".join(line.rstrip() for line in shown))
 
 
 def _coloured() -> bool:

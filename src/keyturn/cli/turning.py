@@ -192,7 +192,7 @@ class Work:
         bad = [r for r in records if is_bad(r) and not (r.hold is not None and r.hold.reason in fine)]
         code = max(1 if bad else 0, tell_problems(self.found))
         screen.document(
-            {
+            lambda: {
                 "emulated": self.keyturn.config.clock is not None,
                 "now": moment(now),
                 "turns": swept.turns,
