@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from keyturn.cli import COMMANDS
+from keyturn.config import parse
+from keyturn.policy import shortfalls
+from keyturn.yaml_marks import read_text
 from tests.docs.pages import DOCS, ROOT, anchors, links, pages, read
 
 PAGES = pages()
@@ -51,3 +54,13 @@ def test_a_decision_has_context_decision_and_consequence(page: Path) -> None:
 def test_decisions_are_numbered_without_gaps() -> None:
     numbers = [int(page.name[:4]) for page in sorted((DOCS / "adr").glob("0*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_configuration_for_the_first_real_service_is_one() -> None:
+    shown = re.search(r"```yaml\n(.*?)```", read(DOCS / "first-real-service.md"), re.DOTALL)
+    assert shown is not None
+    group = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg"
+    service = f"{group}/providers/Microsoft.ApiManagement/service/shop-apim"
+    text = shown[1].replace("<the service's id>", service)
+    config = parse(read_text(text, "keyturn.yaml"), "keyturn.yaml")
+    assert [(entry.name, shortfalls(entry.policy)) for entry in config.policies] == [("first", ())]
