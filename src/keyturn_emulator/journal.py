@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from keyturn_emulator.clock import iso
@@ -53,8 +54,8 @@ class Journal:
         rows = [
             entry
             for kept in (self._entries, self._gateway)
-            for entry in kept
-            if entry[0] > sequence and (room is None or entry[2] == room)
+            for entry in takewhile(lambda entry: entry[0] > sequence, reversed(kept))
+            if room is None or entry[2] == room
         ]
         rows.sort(key=lambda entry: int(entry[0]))
         return [_describe(entry) for entry in rows[-limit:]]

@@ -14,9 +14,9 @@ from keyturn.model import Slot, Stage
 from keyturn_emulator.testing import RunningEmulator
 from tests.crash.company import Company
 
-SEEDS = (1, 2, 3)
-LEAST_KILLS = 30
-"""Per mode: sixty and more over both."""
+SEEDS = (1, 2)
+LEAST_KILLS = 26
+"""Per mode: more than fifty over both."""
 
 
 @pytest.fixture(scope="module")

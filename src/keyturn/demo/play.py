@@ -25,7 +25,6 @@ from keyturn.ledgers.reading import LedgerView
 from keyturn.model import Record
 from keyturn.policy import spell
 
-IDLE_STEP: Final = timedelta(hours=6)
 GATEWAYS_EVERY: Final = 0.5
 """Machine seconds between two questions to the gateways for the picture."""
 
@@ -90,7 +89,9 @@ class Play:
         self._arm_before = 0
         self._plug_pulled = 0
         self._began = machine_seconds()
-        self.conductor = Conductor(self.control, self._after_step, most=settings.step, between=self._look)
+        self.conductor = Conductor(
+            self.control, self._after_step, most=settings.step, least=settings.least_step, between=self._look
+        )
 
     def open(self) -> datetime:
         """Build the stage and let the callers call for the first time. The emulated instant at which it begins."""
@@ -140,7 +141,7 @@ class Play:
     def _wait_for_due(self) -> None:
         settings = self.stage.settings
         self._begin(f"{spell(settings.period)} pass; every caller goes on calling")
-        self.conductor.pass_time(self._start + settings.period - self.control.now(), IDLE_STEP)
+        self.conductor.pass_time(self._start + settings.period - self.control.now(), settings.idle_step)
 
     def _keyturn_to_the_end(self, plug: Plug | None) -> None:
         """Run keyturn until it says that nothing is under way; start it again whenever the plug was pulled."""

@@ -39,6 +39,8 @@ OPERATOR: Final = "8a1f6f5c-0a53-4c0e-a7a7-0c2f5c1d3e13"
 SIGNIN_VARIABLE: Final = "KEYTURN_DEMO_CLIENT_SECRET"
 CONTROL_VARIABLE: Final = "KEYTURN_EMULATOR_SECRET"
 TIMEOUT: Final = 30.0
+LARGE: Final = 100
+"""Credentials from which on the stage saves calls."""
 VAULT_PAUSE: Final = timedelta(seconds=10)
 """A vault takes 300 new versions in 10 s (azure-facts 7.4)."""
 
@@ -60,6 +62,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Further lines of the policy, indented as in the file."""
     also_publish: str = ""
     """Further sinks, as YAML list items, indented as in the file."""
+
+    @property
+    def is_large(self) -> bool:
+        """So many that what people watch must be made with fewer calls, or they would wait for minutes."""
+        return self.credentials > LARGE
+
+    @property
+    def accepts(self) -> int:
+        """Each emulated gateway is one unit behind its address, so that two accepts tell as much as five."""
+        return 2 if self.is_large else 5
+
+    @property
+    def idle_step(self) -> timedelta:
+        """The step of the clock while every credential is idle."""
+        return timedelta(hours=12 if self.is_large else 6)
+
+    @property
+    def least_step(self) -> timedelta:
+        """The shortest step: so long do waits for the budget gather before time moves."""
+        return timedelta(seconds=10 if self.is_large else 5)
 
     @property
     def step(self) -> timedelta:
@@ -249,7 +271,7 @@ class Stage:
     def _configuration(self) -> str:
         s = self.settings
         more = f"{s.more.rstrip()}\n" if s.more else ""
-        probe = "    probe: { path: /status/ping }\n" if s.probe else ""
+        probe = f"    probe: {{ path: /status/ping }}\n    accepts: {s.accepts}\n" if s.probe else ""
         consumers = "" if "consumers:" in s.more else f"    consumers: {{ cache: {_span(s.cache)} }}\n"
         also = f"{s.also_publish.rstrip()}\n" if s.also_publish else ""
         return (
