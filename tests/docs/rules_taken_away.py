@@ -61,7 +61,8 @@ def _deadlines(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(turn.Turn, "_send_by", never)
 
 
-def _confirmed_only(patch: pytest.MonkeyPatch) -> None:
+def _confirmed_and_settled(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Scene, "settled", lambda _self, _slot: True)
     patch.setattr(Scene, "publishable", lambda self, _slot: self.values_current)
 
 
@@ -148,7 +149,7 @@ TAKEN_AWAY: dict[str, Take] = {
     "A2": _adoption_assumes_the_worst,
     "A3": _lengthened_waits,
     "A4": _deadlines,
-    "A5": _confirmed_only,
+    "A5": _confirmed_and_settled,
     "A6": _no_rollback_from_retire,
     "A7": without_rows("repair", "confirm first"),
     "A8": _compare_and_swap,

@@ -101,22 +101,43 @@ def test_a_rule_taken_away_is_noticed_by_the_test_its_section_names(name: str, m
     witness = rules()[name].witness
     assert set(inspect.signature(witness).parameters) == set(next(cases(witness)))
     TAKEN_AWAY[name](monkeypatch)
-    noticed = 0
-    for arguments in cases(witness):
+    assert fails(witness)
+
+
+def fails(test: Callable[..., None]) -> bool:
+    """Whether the test fails for any of its arguments. A crash is raised: it would be the fault of the taking away."""
+    for arguments in cases(test):
         try:
-            witness(**arguments)
-        except (AssertionError, pytest.fail.Exception):  # a crash would be the fault of the taking away
-            noticed += 1
-    assert noticed
+            test(**arguments)
+        except (AssertionError, pytest.fail.Exception):
+            return True
+    return False
+
+
+def traces() -> dict[str, tuple[list[str], list[str]]]:
+    """Per trace, its rules and the names of its tests."""
+    row = re.compile(r"^\| (V\d+) \| [^|]+\. \| ([A\d, ]+) \| ([\w` ]+) \|$", re.MULTILINE)
+    return {trace: (re.findall(r"A\d+", rules), re.findall(r"\w+", tests)) for trace, rules, tests in row.findall(PAGE)}
+
+
+@pytest.mark.parametrize("trace", TRACES)
+def test_a_trace_is_seen_again_once_one_of_its_rules_is_taken_away(trace: str) -> None:
+    rules_of_it, tests = traces()[trace]
+    for rule in rules_of_it:
+        with pytest.MonkeyPatch.context() as patch:
+            TAKEN_AWAY[rule](patch)
+            if any(
+                fails(getattr(test_traces, name)) for name in reversed(tests)
+            ):  # the one that takes longest is first
+                return
+    raise AssertionError(f"{trace} is not seen without {' or '.join(rules_of_it)}")
 
 
 def test_every_trace_is_told_with_the_tests_that_are_named_after_it() -> None:
-    told = re.findall(r"^\| (V\d+) \| [^|]+\. \| [A\d, ]+ \| ([\w` ]+) \|$", PAGE, re.MULTILINE)
-    assert [trace for trace, _ in told] == TRACES
+    assert list(traces()) == TRACES
     there = [name for name in vars(test_traces) if name.startswith("test_v")]
-    for trace, tests in told:
-        named = re.findall(r"`(\w+)`", tests)
-        assert named == [name for name in there if name.startswith(f"test_{trace.lower()}_")]
+    for trace, (_, tests) in traces().items():
+        assert tests == [name for name in there if name.startswith(f"test_{trace.lower()}_")]
 
 
 def test_the_nine_invariants_are_told_in_order() -> None:
