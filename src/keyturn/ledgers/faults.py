@@ -119,7 +119,7 @@ def fault(error: BaseException, path: Path) -> LedgerFault:
     if row is None:
         return LedgerFault(
             f"The ledger {path} cannot be used: {cause}.",
-            hint=f"{_UNTOUCHED} See `keyturn explain ledger-fault`.",
+            hint=f"{_UNTOUCHED} docs/continuity.md says how to go on without it.",
         )
     sentence, hint = row(path)
     return LedgerFault(sentence, hint=hint)
