@@ -35,6 +35,7 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> 
 def test_every_page_can_be_found_from_the_index() -> None:
     index = DOCS / "index.md"
     reached = {(index.parent / target.partition("#")[0]).resolve() for target in links(index)} | {index}
+    reached |= {(index.parent / named).resolve() for named in re.findall(r"`([\w-]+\.md)`", read(index))}
     reached |= {(DOCS / "adr" / target).resolve() for target in links(DOCS / "adr" / "README.md")}
     assert [name(page) for page in PAGES if page.resolve() not in reached] == [], "name them in docs/index.md"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from keyturn.model import Stage
 from tests.docs.pages import MARKED, ROOT, Told, executed, missing, read, transcript
 
 README = ROOT / "README.md"
@@ -74,6 +75,13 @@ def test_two_commands_set_everything_up() -> None:
     before = read(README).partition("By hand:")[0]
     commands = [line for line in before.splitlines() if line.startswith("$ ")]
     assert commands == ["$ uv run keyturn demo", "$ uv run pytest"]
+
+
+def test_the_picture_of_the_turn_has_the_words_of_the_stages_in_their_order() -> None:
+    """Adopting and resting are no part of a turn; PROVE is the confirm that ends the retirement."""
+    turning = [stage.value for stage in Stage if stage not in {Stage.UNKNOWN, Stage.IDLE, Stage.PROVE}]
+    heads = next(line for line in read(README).splitlines() if line.lstrip().startswith("renew  "))
+    assert heads.split() == turning
 
 
 def test_every_transcript_with_output_is_executed() -> None:
