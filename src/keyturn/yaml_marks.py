@@ -34,7 +34,8 @@ def read_file(path: Path) -> Node:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise Misconfigured(
-            f"There is no configuration at {path}.", hint="Name one with --config; the README shows a small one, docs/configuration.md all of it."
+            f"There is no configuration at {path}.",
+            hint="Name one with --config; the README shows a small one, docs/configuration.md all of it.",
         ) from None
     except OSError as error:
         raise Misconfigured(f"The configuration {path} cannot be read: {error.strerror}.") from error
