@@ -383,12 +383,14 @@ def _another_ledger(s: Scene) -> bool:
 
 def _hold_another(s: Scene) -> Step:
     ours = {None, s.seen.ledger, s.record.succeeds}
-    names = ", ".join(sink.name for sink in s.seen.sinks if sink.ledger not in ours)
+    theirs = [sink for sink in s.seen.sinks if sink.ledger not in ours]
+    names, ledgers = ", ".join(sink.name for sink in theirs), sorted({str(sink.ledger) for sink in theirs})
     return _hold(
         s,
         "another keyturn",
         "another-keyturn",
-        f"{names} was published by a keyturn with another ledger; two may never share a sink",
+        f"{names} was published by a keyturn with another ledger ({', '.join(ledgers)}); two may never share a sink. "
+        f"If that ledger is lost for good: `keyturn adopt {s.record.id} --take-over {ledgers[0]}`",
         rule="A10",
     )
 

@@ -188,6 +188,18 @@ def shortfalls(policy: Policy) -> tuple[str, ...]:
     return tuple(found)
 
 
+def cautions(policy: Policy) -> tuple[str, ...]:
+    """Every wait that is below its recommended value, which is the default: allowed, but a person should know."""
+    usual = Policy(name="")
+    waits = ("deadline", "late", "max_clock_skew", "settle", "propagation")
+    return tuple(
+        f"policy {policy.name}: {wait} {spell(getattr(policy, wait))} is below the recommended "
+        f"{spell(getattr(usual, wait))}; rotations are only as safe as it is true"
+        for wait in waits
+        if getattr(policy, wait) < getattr(usual, wait) and not (wait == "settle" and policy.probe is None)
+    )
+
+
 def spell(span: timedelta) -> str:
     """A span as people write it: `24 h`, `1 h 4 min`, `31 days`; at most two units, rounded down."""
     seconds = int(span.total_seconds())

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from keyturn.demo.conductor import Conductor
@@ -48,6 +49,14 @@ def settings(mode: str, sinks: Path) -> Settings:
     )
 
 
+class Kill(NamedTuple):
+    """At which request after the start keyturn died, whether it took effect, and what it was if it did."""
+
+    request: int
+    apply: bool
+    what: str
+
+
 class FileCallers:
     """Callers that read their key from a file, keep it as long as the others do, and call a gateway."""
 
@@ -66,7 +75,7 @@ class FileCallers:
         """Everybody calls once; nobody calls before keyturn has filled the file for the first time."""
         now = self._control.now()
         if self._read_at is None or now - self._read_at >= CACHE:
-            self._keys, self._read_at = self._read(), now
+            self._keys, self._read_at = self.read(), now
         for sid, key in self._keys.items():
             self.calls += 1
             self.refused += self._call(sid, key) == 401
@@ -75,7 +84,8 @@ class FileCallers:
         if self._connection is not None:
             self._connection.close()
 
-    def _read(self) -> dict[str, str]:
+    def read(self) -> dict[str, str]:
+        """What the file shows now, for every sid that it has a line for."""
         text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
         lines = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         return {sid: lines[f"KEY_{sid}"].strip('"') for sid in self._sids if f"KEY_{sid}" in lines}
@@ -101,7 +111,7 @@ class Company:
         home.mkdir()
         self.stage = Stage(azure, home, settings(mode, self.sinks))
         self.control = azure.control
-        self.kills: list[tuple[int, bool]] = []
+        self.kills: list[Kill] = []
         self._draw = random.Random(seed)
         self._left = 0
         self._apply = False
@@ -161,8 +171,10 @@ class Company:
 
     def _pull(self) -> None:
         assert self.program is not None
+        newest = self.control.ask("GET", f"calls?since={self.control.sequence() - 1}&limit=1")["calls"][-1]
+        what = f"{newest['kind']} {newest['method']}" if self._apply else ""
         self.program.kill()
-        self.kills.append((self._left, self._apply))
+        self.kills.append(Kill(self._left, self._apply, what))
         self._disarm()
         self._call_all()
         self.stage.note_values()
@@ -205,4 +217,4 @@ class Company:
             view.close()
 
     def shown_in_files(self) -> dict[str, str]:
-        return self.file_callers._read()
+        return self.file_callers.read()

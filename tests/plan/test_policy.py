@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from keyturn.model import Record, Request, Slot, SlotRecord
-from keyturn.policy import DAY, HOUR, MINUTE, Consumers, backoff, due, shortfalls, spell
+from keyturn.policy import DAY, HOUR, MINUTE, Consumers, backoff, cautions, due, shortfalls, spell
 from keyturn.testing import START
 from tests.keyturns import policy
 
@@ -42,6 +42,13 @@ def test_a_period_within_the_drain_is_refused() -> None:
 
 def test_a_drain_max_below_the_drain_is_refused() -> None:
     assert any("drain.max" in sentence for sentence in shortfalls(policy(drain_max=HOUR)))
+
+
+@pytest.mark.parametrize("wait", ["deadline", "late", "max_clock_skew", "settle", "propagation"])
+def test_a_wait_below_its_recommended_value_is_allowed_and_warned_about(wait: str) -> None:
+    assert cautions(policy()) == ()
+    (sentence,) = cautions(policy(**{wait: SECOND}))
+    assert sentence.startswith(f"policy partners: {wait} 1 s is below the recommended")
 
 
 def test_due_says_why_and_since_when() -> None:

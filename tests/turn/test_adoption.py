@@ -129,6 +129,7 @@ def test_another_keyturns_sink_holds_until_a_person_lets_this_one_succeed_it() -
     record = keyturn(world).advance(world.credential(SID), policy()).record
     assert record.hold is not None
     assert record.hold.reason == "another-keyturn"
+    assert f"--take-over {other}" in record.hold.sentence
     record, _ = by_hand.take_over(record, other, "its ledger was lost", world.clock.now())
     save(world, record)
     record = follow(world, keyturn(world), SID, policy(), until=Stage.IDLE)

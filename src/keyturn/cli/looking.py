@@ -56,11 +56,15 @@ def status(names: tuple[str, ...], verbose: bool, config: str | None) -> int:
     screen.say(f"{summary([c.word for c in told])}.   exit {code}" if told else NEVER_RAN)
     if told:
         screen.say(bound)
+    warnings = _cautions(read)
+    for warning in warnings:
+        screen.whisper(f"warning: {warning}")
     screen.document(
         lambda: {
             "emulated": read.clock is not None,
             "now": f"{now:%Y-%m-%dT%H:%M:%SZ}",
             "credentials": [in_json(record, assemble.policy_named(read, record), now) for record in records],
+            "warnings": warnings,
             "exit": code,
         }
     )
@@ -86,6 +90,13 @@ def _detection(config: Config) -> str:
     spans = {entry.policy.look_every for entry in config.policies}
     shown = spell(min(spans)) if len(spans) == 1 else f"{spell(min(spans))} to {spell(max(spans))}, by policy"
     return f"A value that somebody else changes is noticed within {shown} (look_every), if keyturn runs that often."
+
+
+def _cautions(config: Config) -> list[str]:
+    """The waits that a policy sets below what is recommended (protocol.md: they have no hidden floor)."""
+    from keyturn.policy import cautions  # noqa: PLC0415
+
+    return [caution for entry in config.policies for caution in cautions(entry.policy)]
 
 
 def _in_full(each: Any, now: datetime) -> None:
@@ -177,7 +188,8 @@ def plan(names: tuple[str, ...], config: str | None) -> int:
         options.clock_line(read, keyturn.clock.now())
         unusable = {credential.key: sentence for credential, _, sentence in keyturn.unusable(found)}
         shown = [_plan_one(keyturn, found, charge, unusable.get(charge.credential.key)) for charge in charges]
-    for warning in found.warnings:
+    warnings = [*found.warnings, *_cautions(read)]
+    for warning in warnings:
         screen.whisper(f"warning: {warning}")
     if not charges:
         _say_nobody(found)
@@ -188,7 +200,7 @@ def plan(names: tuple[str, ...], config: str | None) -> int:
         {
             "emulated": read.clock is not None,
             "credentials": shown,
-            "warnings": list(found.warnings),
+            "warnings": warnings,
             "problems": problems_in_json(found),
         }
     )

@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(days=10)
     threads: int = 2
+    workers: int = 8
     probe: bool = True
     share: int = 50
     """Percent of ARM's allowance that keyturn may use."""
@@ -293,6 +294,7 @@ class Stage:
             f"{more}"
             f"ledger: sqlite:///keyturn.db\n"
             f"budget: {{ share: {s.share}% }}\n"
+            f"workers: {s.workers}\n"
             f"signin:\n"
             f"  client_secret: {{ tenant: {TENANT}, client_id: {ROTATOR}, secret_env: {SIGNIN_VARIABLE} }}\n"
             f"clock:\n"
