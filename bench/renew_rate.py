@@ -42,7 +42,7 @@ def counts(control: Control) -> dict[str, int]:
 
 
 def measure(azure: EmulatedAzure, folder: Path, credentials: int) -> bool:
-    stage = Stage(azure, folder, Settings(credentials=credentials, probe=False, share=100))
+    stage = Stage(azure, folder, Settings(credentials=credentials, probe=False, share=100, workers=8))
     stage.build()
     control = azure.control
     run(stage, wait=True, conductor=Conductor(control, lambda: None, most=stage.settings.step))

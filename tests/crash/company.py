@@ -39,6 +39,7 @@ SHORT_WAITS = """\
 def settings(mode: str, sinks: Path) -> Settings:
     return Settings(
         credentials=3,
+        workers=8,
         mode=mode,
         period=PERIOD,
         drain=DRAIN,

@@ -55,7 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(days=10)
     threads: int = 2
-    workers: int = 8
+    workers: int = 2
+    """More only get in each other's way where the emulator and the callers share two cores with keyturn."""
     probe: bool = True
     share: int = 50
     """Percent of ARM's allowance that keyturn may use."""
