@@ -9,8 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from keyturn.errors import NeedsPerson
-from keyturn.model import Event, Hold, Record, Request, Stage
-from keyturn.policy import Policy
+from keyturn.model import Event, Hold, Record, Request, Slot, Stage
 
 
 def request(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
@@ -41,14 +40,20 @@ def release(record: Record, because: str, now: datetime) -> tuple[Record, Event]
     """Let a held credential go on where it was. The next look judges anew whatever held it."""
     if record.hold is None:
         raise NeedsPerson(f"{record.id} is not held", hint=f"`keyturn status {record.id}` says what it waits for.")
-    going = record.but(hold=None, not_before=None, waiting=None, failures=0, renewals=0, confirm_since=now, etag=None)
+    going = record.but(hold=None, not_before=None, waiting=None, failures=0, renewals=0, etag=None)
+    going = going.but(refused_since=None, refused_at=None)
+    if record.hold.reason == "in-use":  # drain.max begins anew
+        for slot in Slot:
+            if going.slot(slot).quiet_since is not None:
+                going = going.with_slot(slot, quiet_since=now)
     return going, Event(at=now, kind="release", sentence=because)
 
 
 def rollback(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
     """Publish the old slot again, then hold. Only while publishing or draining, and before any retire (rule A6)."""
     old = None if record.turning is None else record.turning.other
-    if record.stage in {Stage.RETIRE, Stage.PROVE} or (old is not None and record.slot(old).intent is not None):
+    begun = record.retired or record.stage in {Stage.RETIRE, Stage.PROVE}
+    if begun or (old is not None and record.slot(old).intent is not None):
         raise NeedsPerson(
             f"{record.id}: the old value may be dead already, its retirement has begun",
             hint=f"A new rotation is the way back: `keyturn rotate {record.id}` once this one is done.",
@@ -61,7 +66,8 @@ def rollback(record: Record, because: str, now: datetime) -> tuple[Record, Event
     back = record.but(
         stage=Stage.CONFIRM,
         since=now,
-        confirm_since=now,
+        refused_since=None,
+        refused_at=None,
         target=old,
         turning=None,
         rolling_back=True,
@@ -72,7 +78,7 @@ def rollback(record: Record, because: str, now: datetime) -> tuple[Record, Event
     return back, Event(at=now, kind="rollback", sentence=because, rule="A6")
 
 
-def vouch(record: Record, quiet_since: datetime, policy: Policy, because: str, now: datetime) -> tuple[Record, Event]:
+def vouch(record: Record, quiet_since: datetime, because: str, now: datetime) -> tuple[Record, Event]:
     """A person vouches that no caller has used the standby since `quiet_since` (rule A2's wait, shortened)."""
     if quiet_since > now:
         raise NeedsPerson("--quiet-since lies in the future", hint="Give the time of the last known use, in UTC.")
@@ -85,8 +91,12 @@ def vouch(record: Record, quiet_since: datetime, policy: Policy, because: str, n
     vouched = record.but(vouched=quiet_since, not_before=None, waiting=None)
     if record.stage is Stage.UNKNOWN or record.active is None:
         return vouched, event
-    quiet_after = quiet_since + policy.drain
-    return vouched.with_slot(record.active.other, exposed=False, quiet_after=quiet_after, unsettled_until=None), event
+    standby = record.slot(record.active.other)
+    # what callers use says nothing of a write of ours that may still land (rule A5)
+    settled = record.stage is Stage.IDLE and standby.intent is None
+    unsettled_until = None if settled else standby.unsettled_until
+    changes = {"exposed": False, "quiet_since": quiet_since, "unsettled_until": unsettled_until}
+    return vouched.with_slot(record.active.other, **changes), event
 
 
 def take_over(record: Record, ledger: str, because: str, now: datetime) -> tuple[Record, Event]:

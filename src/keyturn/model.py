@@ -150,8 +150,9 @@ class SlotRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Confirmed by a probe, not by waiting alone."""
     exposed: bool = True
     """A sink shows or may show the slot's value (rule A1)."""
-    quiet_after: datetime | None = None
-    """No write to the slot before this instant (rule A1). None while exposed."""
+    quiet_since: datetime | None = None
+    """The first look that saw the value in no sink any more (rule A1): the slot is quiet once `drain` has passed since
+    then, by whatever the policy says `drain` is. None while exposed, and for a value that no sink ever showed."""
     published_at: datetime | None = None
     """When the value first stood in every sink: the age of an active value counts from here."""
     unsettled_until: datetime | None = None
@@ -208,7 +209,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     written: dict[str, Fingerprint] = {}
     """Per write-only sink, the last value whose writing was answered (rule A14)."""
     looked_at: datetime | None = None
-    confirm_since: datetime | None = None
+    refused_since: datetime | None = None
+    """The first ask of this CONFIRM or PROVE that a gateway refused."""
+    refused_at: datetime | None = None
+    """The last such ask."""
+    retired: bool = False
+    """This rotation has ended the old value: there is nothing to roll back to (rule A6)."""
+    sinks: tuple[str, ...] = ()
+    """The sinks that were seen to show a value of this credential, or one of ours: they are its own."""
     not_before: datetime | None = None
     waiting: Waiting | None = None
     hold: Hold | None = None

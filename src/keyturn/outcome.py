@@ -59,7 +59,11 @@ def _learn_slot(
     intent = kept.intent
     if intent is not None and not intent.applied and _done(intent, value):
         return _fresh(kept, value, intent, now, policy), None
-    if intent is not None and not intent.applied and _failed(intent, kept, etag, now):
+    if intent is not None and intent.acknowledged and value == intent.before and kept.unsettled_until is None:
+        # Azure said that it is done and shows no change: a stale answer, or a change to come
+        doubted = msgspec.structs.replace(intent, acknowledged=False)
+        kept = msgspec.structs.replace(kept, intent=doubted, unsettled_until=now + policy.settling)
+    elif intent is not None and not intent.applied and _failed(intent, kept, etag, now):
         kept = msgspec.structs.replace(kept, intent=None)
     if kept.fingerprint == value:
         return kept, None
@@ -68,7 +72,7 @@ def _learn_slot(
         written_at=now,
         foreign=kept.fingerprint is not None,
         exposed=kept.exposed,
-        quiet_after=kept.quiet_after,
+        quiet_since=kept.quiet_since,
         unsettled_until=kept.unsettled_until,
         intent=kept.intent,
     )
@@ -97,15 +101,13 @@ def _fresh(kept: SlotRecord, value: Fingerprint, intent: WriteIntent, now: datet
 
     A regenerate that was sent more than once, or whose change nobody acknowledged, stays unsettled (rule A5).
     """
-    sure = intent.mode is Mode.SET or (intent.acknowledged and intent.sends == 1)
-    unsettled = kept.unsettled_until if intent.mode is Mode.REGENERATE else None
-    if not sure and unsettled is None:
-        unsettled = now + policy.settling
+    earlier = kept.unsettled_until if kept.unsettled_until is not None and now < kept.unsettled_until else None
+    sure = earlier is None if intent.mode is Mode.SET else intent.acknowledged and intent.sends == 1
+    unsettled = earlier if earlier is not None else now + policy.settling
     return SlotRecord(
         fingerprint=value,
         written_at=now,
         exposed=False,
-        quiet_after=now,
         unsettled_until=None if sure else unsettled,
         intent=None if intent.by_hand else msgspec.structs.replace(intent, applied=True),
     )
@@ -122,9 +124,9 @@ def learn_acknowledged(record: Record, slot: Slot) -> Record:
 
 def learn_refused(record: Record, slot: Slot, refusal: NotApplied, now: datetime) -> tuple[Record, Event | None]:
     """The write did not happen (A18). 412: somebody moved the ETag, look again at once; else wait and try again."""
-    record = learn_not_sent(record, slot)
     if refusal.status == 412:
-        return record, None
+        return record.with_slot(slot, **_withdrawn(record.slot(slot))), None
+    record = learn_not_sent(record, slot)
     failures = record.failures + 1
     pause = max(backoff(failures), timedelta(seconds=refusal.after or 0.0))
     reason = "throttled" if refusal.status == 429 else "refused"
@@ -135,10 +137,9 @@ def learn_refused(record: Record, slot: Slot, refusal: NotApplied, now: datetime
 
 
 def learn_not_sent(record: Record, slot: Slot) -> Record:
-    """The send was dropped because its look was too old (rule A4): nothing is in the air."""
-    kept = record.slot(slot)
-    assert kept.intent is not None  # noqa: S101 - it was saved before the send
-    return record.with_slot(slot, **_withdrawn(kept, kept.intent))
+    """The send was dropped (rule A4) or refused: nothing of it is in the air, and it does not count as a try."""
+    record = record.with_slot(slot, **_withdrawn(record.slot(slot)))
+    return record.but(renewals=max(record.renewals - 1, 0))
 
 
 def learn_unclear(record: Record, sentence: str, now: datetime) -> tuple[Record, Event]:
@@ -157,13 +158,12 @@ def learn_no_answer(
     return record.but(failures=failures, not_before=until, waiting=waiting), event
 
 
-def _withdrawn(kept: SlotRecord, intent: WriteIntent) -> dict[str, object]:
-    """The slot without the last send, which was refused; earlier sends stay unresolved."""
+def _withdrawn(kept: SlotRecord) -> dict[str, object]:
+    """The slot without the last send; earlier sends stay unresolved."""
+    intent = kept.intent
+    assert intent is not None  # noqa: S101 - it was saved before the send
     if intent.sends <= 1:
-        return {
-            "intent": None,
-            "unsettled_until": None if intent.mode is Mode.REGENERATE else kept.unsettled_until,
-        }
+        return {"intent": None, "unsettled_until": None if intent.mode is Mode.REGENERATE else kept.unsettled_until}
     fewer = msgspec.structs.replace(intent, sends=intent.sends - 1, candidates=intent.candidates[:-1])
     return {"intent": fewer}
 
@@ -171,6 +171,7 @@ def _withdrawn(kept: SlotRecord, intent: WriteIntent) -> dict[str, object]:
 def learn_accepted(record: Record, slot: Slot, value: Fingerprint, now: datetime) -> tuple[Record, Event]:
     """Every gateway accepted the value; the settle time starts (rule A17)."""
     event = Event(at=now, kind="accepted", sentence=f"every gateway accepted {slot}", rule="A17")
+    record = record.but(refused_since=None, refused_at=None)
     return record.with_slot(slot, accepted=value, accepted_at=now), event
 
 
@@ -182,7 +183,8 @@ def learn_not_accepted(record: Record, sentence: str, proves_nothing: bool, now:
         return record.but(hold=Hold(reason="probe-proves-nothing", sentence=why, since=now)), event
     waiting = Waiting(reason="not-accepted-yet", sentence=sentence, rule="A17")
     event = Event(at=now, kind="refused-by-gateway", sentence=sentence, rule="A17")
-    return record.but(not_before=now + PROBE_PAUSE, waiting=waiting), event
+    refused_since = record.refused_since or now
+    return record.but(not_before=now + PROBE_PAUSE, waiting=waiting, refused_since=refused_since, refused_at=now), event
 
 
 def learn_published(
@@ -190,17 +192,24 @@ def learn_published(
     value: Fingerprint,
     written_only: tuple[str, ...],
     refused: Mapping[str, NotApplied],
+    silent: tuple[str, ...],
     now: datetime,
 ) -> tuple[Record, tuple[Event, ...]]:
-    """What the sinks answered. A write-only one is confirmed by its answer alone (A14), the others by the next look."""
+    """What the sinks answered. A write-only one is confirmed by its answer alone (A14), the others by the next look.
+
+    `silent` are those that did not refuse, and yet do not show the value when they are read again.
+    """
     record = record.but(written={**record.written, **dict.fromkeys(written_only, value)})
-    if not refused:
+    if not refused and not silent:
         return record, ()
+    told = [f"{name} refuses to be written: {refusal.sentence}" for name, refusal in refused.items()]
+    told += [f"{name} was written and does not show it" for name in silent]
+    sentence = "; ".join(told)
     failures = record.failures + 1
-    sentence = "; ".join(f"{name} refuses to be written: {refusal.sentence}" for name, refusal in refused.items())
     hint = next((refusal.hint for refusal in refused.values() if refusal.hint), "")
-    after = max(refusal.after or 0.0 for refusal in refused.values())
+    after = max((refusal.after or 0.0 for refusal in refused.values()), default=0.0)
     until = now + max(backoff(failures), timedelta(seconds=after))
-    waiting = Waiting(reason="sink-refused", rule="A14", sentence=f"{sentence}; both values stay live", shorter=hint)
-    event = Event(at=now, kind="refused", sentence=sentence, rule="A14")
+    reason = "sink-refused" if refused else "sink-unclear"
+    waiting = Waiting(reason=reason, rule="A14", sentence=f"{sentence}; both values stay live", shorter=hint)
+    event = Event(at=now, kind="refused" if refused else "unclear", sentence=sentence, rule="A14")
     return record.but(failures=failures, not_before=until, waiting=waiting), (event,)

@@ -30,7 +30,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from keyturn.model import Event, Fingerprint, Hold, Mode, Record, Slot, SlotRecord, Stage, Waiting, WriteIntent
-from keyturn.policy import Policy, Retire, backoff, due, due_at, spell
+from keyturn.policy import Policy, Retire, backoff, due, due_at, spell, spread
 from keyturn.scene import Scene, Seen, SinkSeen, mark
 
 MOST_CANDIDATES = 8
@@ -124,6 +124,7 @@ def rows() -> tuple[Row, ...]:
         Row("another keyturn", ANY, _another_ledger, _hold_another, rule="A10"),
         Row("old ledger", ADOPTED, _ledger_is_old, _relearn, (Stage.UNKNOWN,), "A10"),
         Row("not active", ANY, _inactive, _wait_inactive),
+        Row("adopt: clocks differ", UNKNOWN, _skewed, _wait_clock, rule="A16"),
         Row("read the values", ANY, _values_unknown, _read_values, rule="A11"),
         Row("prove the fence", UNKNOWN | WRITING, _fence_missing, _prove_fence),
         Row("fence not proven", UNKNOWN | WRITING, _fence_refuted, _hold_fence),
@@ -139,6 +140,7 @@ def rows() -> tuple[Row, ...]:
         Row("adopt: hold", UNKNOWN, _always, _hold_empty, rule="A13"),
 
         # drift: a sink does not show the active value
+        Row("foreign in a new sink", ADOPTED, _new_sink_is_foreign, _hold_foreign, rule="A13"),
         Row("repair", REPAIRING, _drifted_and_publishable, _repair, (Stage.PUBLISH,), "A7"),
         Row("fail over", REPAIRING | CONFIRM, _dead_and_rescue, _fail_over, (Stage.PUBLISH,), "A12"),
         Row("confirm first", REPAIRING, _drifted, _confirm_first, (Stage.CONFIRM,), "A12"),
@@ -162,6 +164,7 @@ def rows() -> tuple[Row, ...]:
         Row("target unsettled", ASKING, _target_unsettled, _wait_settled, rule="A5"),
         Row("confirmed", CONFIRM, _is_confirmed, _publish_confirmed, (Stage.PUBLISH,), "A5"),
         Row("finish", PROVE, _is_confirmed, _finish, (Stage.IDLE,)),
+        Row("clocks differ", ASKING, _skewed, _wait_clock, rule="A16"),
         Row("note confirmed", ASKING, _waited, _note_confirmed, rule="A17"),
         Row("settle", ASKING, _must_wait, _wait_confirm, rule="A17"),
         Row("not accepted", ASKING, _asked_too_long, _hold_unconfirmed, rule="A17"),
@@ -179,6 +182,7 @@ def rows() -> tuple[Row, ...]:
         # the old value stays live until nobody can be using it
         Row("draining", DRAIN, _may_not_write, _wait_blocked, rule="A1"),
         Row("finish, retire later", DRAIN, _retires_later, _finish_unretired, (Stage.IDLE,)),
+        Row("retired before", DRAIN, _is_retired, _prove_again, (Stage.PROVE,), "A7"),
         Row("drained", DRAIN, _always, _retire, (Stage.RETIRE,), "A1"),
     )
 # fmt: on
@@ -206,13 +210,12 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
     """The guard of every slot write (invariant 2; rules A1, A14, A16). None: the slot is quiet and may be written."""
     kept, policy, now = scene.record.slot(slot), scene.policy, scene.now
     again = now + backoff(scene.record.failures + 1)
-    if abs(scene.seen.skew) > policy.max_clock_skew:
+    if scene.skewed:
         return Blocked(
             reason="clock-skew",
             rule="A16",
             until=again,
-            sentence=f"this machine's clock and Azure's differ by {spell(abs(scene.seen.skew))}, "
-            f"more than max_clock_skew {spell(policy.max_clock_skew)}",
+            sentence=_clocks(scene),
             shorter="set this machine's clock right",
         )
     if scene.unreadable:
@@ -225,30 +228,30 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
             shorter=f"make {sink.name} readable",
         )
     if scene.equal_slots and slot is scene.active.other:
-        return _unsettled(scene, slot)  # A13, trace V13: the published value stays live in the active slot
-    if kept.exposed or kept.quiet_after is None:
+        return unsettled(scene, slot)  # A13, trace V13: the published value stays live in the active slot
+    if kept.exposed:
         return Blocked(
             reason="exposed",
             rule="A1",
             until=again,
             sentence=f"a sink shows or may show the {slot} value",
         )
-    if now < kept.quiet_after:
+    if kept.quiet_since is not None and now < kept.quiet_since + policy.drain:
         return Blocked(
             reason="quiet-slot",
             rule="A1",
-            until=kept.quiet_after,
-            sentence=f"no sink shows the {slot} value since {spell(now - (kept.quiet_after - policy.drain))}; "
+            until=kept.quiet_since + policy.drain,
+            sentence=f"no sink shows the {slot} value since {spell(now - kept.quiet_since)}; "
             f"callers may use it until it has been out of every sink for {spell(policy.drain)}",
             shorter=f"`keyturn adopt {scene.record.id} --quiet-since TIME`, if you know that no caller uses it",
         )
-    return _unsettled(scene, slot) or _in_use(scene, slot, kept.quiet_after)
+    return unsettled(scene, slot) or _in_use(scene, slot, kept.quiet_since)
 
 
-def _unsettled(scene: Scene, slot: Slot) -> Blocked | None:
-    """A write that nobody acknowledged may still land on the slot (rules A2, A5)."""
+def unsettled(scene: Scene, slot: Slot) -> Blocked | None:
+    """A write that nobody acknowledged may still land on the slot (rules A2, A5). Nobody may overrule that."""
     until = scene.record.slot(slot).unsettled_until
-    if until is None or scene.now >= until:
+    if until is None or (scene.now >= until and not scene.skewed):
         return None
     return Blocked(
         reason="unsettled",
@@ -258,18 +261,25 @@ def _unsettled(scene: Scene, slot: Slot) -> Blocked | None:
     )
 
 
-def _in_use(scene: Scene, slot: Slot, quiet_after: datetime) -> Blocked | None:
+def _clocks(scene: Scene) -> str:
+    return (
+        f"this machine's clock and Azure's differ by {spell(abs(scene.seen.skew))}, "
+        f"more than max_clock_skew {spell(scene.policy.max_clock_skew)}"
+    )
+
+
+def _in_use(scene: Scene, slot: Slot, quiet_since: datetime | None) -> Blocked | None:
     """Evidence that callers still use the slot stretches its drain, up to `drain.max`, then a person must look."""
     used = scene.seen.used.get(slot)
     if used is None or used + scene.policy.drain <= scene.now:
         return None
-    limit = quiet_after - scene.policy.drain + scene.policy.drain_limit
+    limit = (quiet_since or scene.now) + scene.policy.drain_limit
     return Blocked(
         reason="in-use",
         rule="A16",
         until=min(used + scene.policy.drain, limit),
         sentence=f"a caller used the {slot} value {spell(scene.now - used)} ago although no sink shows it",
-        shorter="find that caller and let it read its sink again",
+        shorter="find that caller and let it read its sink again; `release` gives it drain.max once more",
         hold=scene.now >= limit,
     )
 
@@ -298,7 +308,7 @@ def _move(s: Scene, row: str, stage: Stage, sentence: str, *, rule: str = "", **
         **changes,
     }
     if stage in {Stage.CONFIRM, Stage.PROVE}:
-        fresh.setdefault("confirm_since", s.now)
+        fresh |= {"refused_since": None, "refused_at": None}
     record = s.record.but(**fresh)
     return Step(record=record, row=row, event=Event(at=s.now, kind=row, sentence=sentence, rule=rule))
 
@@ -348,6 +358,15 @@ def _unreachable(s: Scene) -> bool:
 
 def _inactive(s: Scene) -> bool:
     return s.seen.state != "active"
+
+
+def _skewed(s: Scene) -> bool:
+    return s.skewed
+
+
+def _wait_clock(s: Scene) -> Step:
+    waiting = Waiting(reason="clock-skew", rule="A16", sentence=_clocks(s), shorter="set this machine's clock right")
+    return _wait(s, "clocks differ", s.now + backoff(s.record.failures + 1), waiting, failing=True)
 
 
 def _values_unknown(s: Scene) -> bool:
@@ -493,10 +512,11 @@ def _adopt(s: Scene, active: Slot, sentence: str) -> Step:
     standby = SlotRecord(
         fingerprint=s.live(active.other),
         exposed=vouched is None,
-        quiet_after=None if vouched is None else vouched + s.policy.drain,
+        quiet_since=vouched,
         unsettled_until=s.now + s.policy.settling if vouched is None else None,
     )
     shown = SlotRecord(fingerprint=s.live(active), exposed=True, published_at=s.now, written_at=s.now)
+    sinks = tuple(sink.name for sink in s.seen.sinks)
     return _move(
         s,
         "adopt",
@@ -504,6 +524,7 @@ def _adopt(s: Scene, active: Slot, sentence: str) -> Step:
         sentence,
         rule="A13",
         active=active,
+        sinks=sinks,
         seq=max(s.record.seq, _highest_seq(s)),
         **{active.value: shown, active.other.value: standby},
     )
@@ -545,6 +566,11 @@ def _dead_and_rescue(s: Scene) -> bool:
     return bool(s.dead) and s.rescue is not None
 
 
+def _new_sink_is_foreign(s: Scene) -> bool:
+    """A sink that came with a changed configuration holds somebody else's value: it may be another secret."""
+    return any(sink.name not in s.record.sinks for sink in _foreign(s))
+
+
 def _repair(s: Scene) -> Step:
     names = ", ".join(sink.name for sink in s.without(s.active))
     return _move(
@@ -561,9 +587,9 @@ def _fail_over(s: Scene) -> Step:
     """A value that somebody else wrote is retired after the drain; one that a person set through us is kept."""
     rescue = s.rescue
     assert rescue is not None  # noqa: S101 - the guard asked
-    turning = s.record.turning
+    turning, retired = s.record.turning, s.record.retired
     if rescue is not s.active:
-        turning = rescue if s.record.slot(rescue.other).foreign else None
+        turning, retired = (rescue if s.record.slot(rescue.other).foreign else None), False
     return _move(
         s,
         "fail over",
@@ -572,7 +598,7 @@ def _fail_over(s: Scene) -> Step:
         rule="A12",
         target=rescue,
         turning=turning,
-        rolling_back=s.record.rolling_back and rescue is s.target,
+        retired=retired,
     )
 
 
@@ -600,17 +626,20 @@ def _start(s: Scene) -> Step:
         turning=s.active.other,
         target=None,
         renewed=None,
+        retired=False,
         renewals=0,
         requested=None,
     )
 
 
 def _rest(s: Scene) -> Step:
-    look = s.now + s.policy.look_every
+    look = s.now + spread(s.record.key, s.policy.look_every)
     at = due_at(s.record, s.policy)
     until = look if at is None else min(look, at)
     sentence = "nothing to do" if at is None else f"due on {at:%Y-%m-%d %H:%M} UTC"
     record = s.record.but(looked_at=s.now, failures=0, turning=None, target=None)
+    if record.slot(s.active).published_at is None:  # somebody else published it: its age counts from here
+        record = record.with_slot(s.active, published_at=s.now)
     resting = Scene(record, s.seen, s.policy, s.now)
     return _wait(resting, "rest", until, Waiting(reason="not-due", sentence=sentence))
 
@@ -645,7 +674,7 @@ def _confirm_renewed(s: Scene) -> Step:
 
 def _prove_retired(s: Scene) -> Step:
     slot = s.writing
-    record = s.record.with_slot(slot, intent=None).but(failures=0)
+    record = s.record.with_slot(slot, intent=None).but(failures=0, retired=True)
     after = Scene(record, s.seen, s.policy, s.now)
     return _move(after, "retired", Stage.PROVE, f"the old value in {slot} is dead", rule="A12", target=slot)
 
@@ -661,7 +690,7 @@ def _landing_until(s: Scene) -> datetime | None:
         return None
     if intent.mode is Mode.REGENERATE:
         return kept.unsettled_until
-    return intent.sent_at + backoff(intent.sends)
+    return intent.sent_at + backoff(max(intent.sends, s.record.renewals))
 
 
 def _may_land(s: Scene) -> bool:
@@ -778,7 +807,7 @@ def _target_unsettled(s: Scene) -> bool:
 def _wait_settled(s: Scene) -> Step:
     kept = s.record.slot(s.target)
     sent_at = kept.intent.sent_at if kept.intent is not None and kept.intent.sent_at is not None else s.now
-    until = kept.unsettled_until or sent_at + s.policy.settling
+    until = max(kept.unsettled_until or sent_at + s.policy.settling, s.now + backoff(1))
     waiting = Waiting(
         reason="unsettled",
         rule="A5",
@@ -795,9 +824,15 @@ def _publish_confirmed(s: Scene) -> Step:
     return _move(s, "confirmed", Stage.PUBLISH, f"{s.target} is confirmed", rule="A5")
 
 
+def _rotated(s: Scene) -> Scene:
+    """The scene with a rotation more, and none under way."""
+    record = s.record.but(rotations=s.record.rotations + 1, failures=0)
+    record = record.but(turning=None, target=None, renewed=None, retired=False)
+    return Scene(record, s.seen, s.policy, s.now)
+
+
 def _finish(s: Scene) -> Step:
-    record = s.record.but(rotations=s.record.rotations + 1, turning=None, target=None, renewed=None, failures=0)
-    after = Scene(record, s.seen, s.policy, s.now)
+    after = _rotated(s)
     return _move(after, "finish", Stage.IDLE, f"rotated: {s.active} is active, {s.active.other} is a fresh standby")
 
 
@@ -820,7 +855,7 @@ def _waited(s: Scene) -> bool:
 
 def _note_confirmed(s: Scene) -> Step:
     slot, probed = s.target, s.policy.probe is not None
-    record = s.record.with_slot(slot, confirmed=s.live(slot), proven=probed).but(failures=0, confirm_since=None)
+    record = s.record.with_slot(slot, confirmed=s.live(slot), proven=probed).but(failures=0)
     how = "every gateway accepted it" if probed else "not proven: waited for propagation, no probe is configured"
     event = Event(at=s.now, kind="confirm", sentence=f"{slot} confirmed: {how}", rule="A17" if probed else "A3")
     return Step(record=record.but(not_before=None, waiting=None), row="note confirmed", event=event)
@@ -844,8 +879,9 @@ def _wait_confirm(s: Scene) -> Step:
 
 
 def _asked_too_long(s: Scene) -> bool:
-    since = s.record.confirm_since or s.record.since or s.now
-    return s.now - since > s.policy.confirm_limit
+    """Judged between two asks: time in which nobody asked says nothing of the gateways."""
+    first, last = s.record.refused_since, s.record.refused_at
+    return first is not None and last is not None and last - first > s.policy.confirm_limit
 
 
 def _hold_unconfirmed(s: Scene) -> Step:
@@ -895,7 +931,7 @@ def _close_publish(s: Scene) -> Step:
     if s.record.rolling_back:
         idle = _move(after, "rolled back", Stage.IDLE, sentence, rule="A6", turning=None, rolling_back=False)
         held = Scene(idle.record, s.seen, s.policy, s.now)
-        why = f"rolled back: {sentence} again; release it when the next rotation may come"
+        why = f"a rollback was asked for, and {sentence}; release it when the next rotation may come"
         return _hold(held, "rolled back", "rolled-back", why, rule="A6")
     if turning is slot:
         return _move(after, "published", Stage.DRAIN, sentence)
@@ -917,7 +953,11 @@ def _publish(s: Scene) -> Step:
     slot, value = s.target, s.live(s.target)
     assert value is not None  # noqa: S101 - it is publishable
     sinks = tuple(sink.name for sink in s.without(slot))
-    record = s.record.with_slot(slot, exposed=True, quiet_after=None).but(seq=max(s.record.seq, _highest_seq(s)) + 1)
+    written_only = {sink.name for sink in s.without(slot) if sink.write_only}
+    record = s.record.with_slot(slot, exposed=True, quiet_since=None).but(
+        seq=max(s.record.seq, _highest_seq(s)) + 1,
+        written={name: shown for name, shown in s.record.written.items() if name not in written_only},
+    )
     effect = Publish(slot=slot, fingerprint=value, sinks=sinks)
     return _send(s, "publish", effect, f"publish {slot} to {', '.join(sinks)}", rule="A10", record=record)
 
@@ -941,10 +981,19 @@ def _retires_later(s: Scene) -> bool:
 
 
 def _finish_unretired(s: Scene) -> Step:
-    record = s.record.but(rotations=s.record.rotations + 1, turning=None, target=None, renewed=None, failures=0)
-    after = Scene(record, s.seen, s.policy, s.now)
+    after = _rotated(s)
     sentence = f"rotated: {s.active} is active; the value in {s.active.other} dies at the next rotation"
     return _move(after, "finish, retire later", Stage.IDLE, sentence)
+
+
+def _is_retired(s: Scene) -> bool:
+    return s.record.retired
+
+
+def _prove_again(s: Scene) -> Step:
+    """The old value died before a sink had to be repaired: what is left is to prove the fresh standby."""
+    sentence = f"the old value in {s.active.other} died before: prove the fresh standby"
+    return _move(s, "retired before", Stage.PROVE, sentence, rule="A7", target=s.active.other)
 
 
 def _retire(s: Scene) -> Step:

@@ -93,6 +93,11 @@ class Scene:
         turning = self.record.turning or self.active.other
         return turning if self.record.stage is Stage.RENEW else turning.other
 
+    @property
+    def skewed(self) -> bool:
+        """This machine's clock and Azure's differ by too much for any instant to be judged by (rule A16)."""
+        return abs(self.seen.skew) > self.policy.max_clock_skew
+
     @cached_property
     def unreadable(self) -> tuple[SinkSeen, ...]:
         return tuple(sink for sink in self.seen.sinks if sink.problem is not None)
@@ -119,10 +124,12 @@ class Scene:
     def settled(self, slot: Slot) -> bool:
         """No write to the slot is unresolved (rule A5)."""
         kept, intent = self.record.slot(slot), self.record.slot(slot).intent
-        if kept.unsettled_until is not None and self.now < kept.unsettled_until:
+        if kept.unsettled_until is not None and (self.skewed or self.now < kept.unsettled_until):
             return False
         if intent is None or intent.applied:
             return True
+        if self.skewed:
+            return False
         # no request outlives `late` (protocol.md 3): after that it has not landed, and never will
         return intent.sent_at is not None and self.now >= intent.sent_at + self.policy.settling
 
@@ -141,32 +148,55 @@ class Scene:
 
 
 def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
-    """Bring the exposed and quiet marks of both slots up to this look (rule A1), and cut illegal waits (A16)."""
+    """Bring the marks of both slots up to this look: exposed, quiet, and whatever instant a wrong clock left (A1, A16).
+
+    A slot becomes quiet only at a look that could read every sink, by a clock that agrees with Azure's.
+    """
     if seen.problem is not None or seen.gone is not None:
         return record
     scene = Scene(record, seen, policy, now)
     for slot in Slot:
-        kept = _legal(record.slot(slot), policy, now)
+        kept = _timed(record.slot(slot), scene)
         values = {kept.fingerprint, *(kept.intent.candidates if kept.intent else ())} - {None}
         shown = any(scene.shows(sink) in values for sink in seen.sinks if sink.problem is None)
         being_published = record.stage is Stage.PUBLISH and record.target is slot
         if shown:
-            kept = msgspec.structs.replace(kept, exposed=True, quiet_after=None)
-        elif kept.exposed and not being_published and not scene.unreadable and record.stage is not Stage.UNKNOWN:
-            kept = msgspec.structs.replace(kept, exposed=False, quiet_after=now + policy.drain)
+            kept = msgspec.structs.replace(kept, exposed=True, quiet_since=None)
+        elif kept.exposed and not being_published and _sees_everything(scene):
+            kept = msgspec.structs.replace(kept, exposed=False, quiet_since=now)
         record = record.but(**{slot.value: kept})
-    return record
+    return record.but(sinks=_own_sinks(scene))
 
 
-def _legal(kept: SlotRecord, policy: Policy, now: datetime) -> SlotRecord:
-    """Rule A16: an instant further away than its longest legal wait is a clock fault; recompute it from now."""
-    changes: dict[str, datetime] = {}
-    if kept.quiet_after is not None and kept.quiet_after > now + policy.drain:
-        changes["quiet_after"] = now + policy.drain
-    if kept.unsettled_until is not None and kept.unsettled_until > now + policy.settling:
-        changes["unsettled_until"] = now + policy.settling
-    if kept.accepted_at is not None and kept.accepted_at > now:
-        changes["accepted_at"] = now
-    if kept.written_at is not None and kept.written_at > now:
-        changes["written_at"] = now
+def _sees_everything(scene: Scene) -> bool:
+    """Every sink was read, and what a write-only one shows is known from an answered write (rule A14)."""
+    unknown = any(sink.write_only and sink.name not in scene.record.written for sink in scene.seen.sinks)
+    return not (scene.unreadable or unknown or scene.skewed or scene.record.stage is Stage.UNKNOWN)
+
+
+def _own_sinks(scene: Scene) -> tuple[str, ...]:
+    alive = {scene.live(Slot.PRIMARY), scene.live(Slot.SECONDARY)} - {None}
+    ours = {scene.seen.ledger, scene.record.succeeds} - {None}
+    found = [k.name for k in scene.seen.sinks if scene.shows(k) in alive or k.ledger in ours or k.write_only]
+    known = [name for name in scene.record.sinks if name in {sink.name for sink in scene.seen.sinks}]
+    return tuple(sorted({*known, *found}))
+
+
+def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:
+    """The slot's instants as this clock may use them: none by a clock that is wrong, none further away than legal."""
+    changes: dict[str, object] = {}
+    if kept.confirmed is None or kept.confirmed != kept.fingerprint:
+        if scene.skewed:
+            changes |= {"written_at": None, "accepted": None, "accepted_at": None}
+        elif kept.fingerprint is not None and kept.written_at is None:
+            changes["written_at"] = scene.now
+    if not scene.skewed:
+        changes |= {
+            name: scene.now
+            for name in ("quiet_since", "written_at", "accepted_at", "published_at")
+            if (instant := getattr(kept, name)) is not None and instant > scene.now
+        }
+    longest = scene.now + scene.policy.settling
+    if kept.unsettled_until is not None and kept.unsettled_until > longest:
+        changes["unsettled_until"] = longest
     return msgspec.structs.replace(kept, **changes) if changes else kept

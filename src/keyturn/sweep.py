@@ -89,6 +89,7 @@ class Sweep:
             turns.append((None if problem is not None else future.result(), key))
         for future in futures:
             future.result()  # raises the first defect, once the others are done
+        self._refresh(set(due))
         taken = [advanced for advanced, _ in turns if advanced is not None]
         return Swept(
             turns=len(taken),
@@ -125,6 +126,16 @@ class Sweep:
         waits = [r.not_before for r in moving if r.not_before is not None and r.failures == 0]
         soon = min(waits, default=None)
         return soon if soon is not None and soon - self._clock.now() <= SHORT_WAIT else None
+
+    def _refresh(self, taken: Collection[str]) -> None:
+        """Another keyturn may have taken a turn since: read again whatever is past its wait and was not due here."""
+        now = self._clock.now()
+        self._busy_until = {key: until for key, until in self._busy_until.items() if until > now}
+        for key, record in list(self._records.items()):
+            if key not in taken and record.not_before is not None and record.not_before <= now:
+                stored = self._ledger.load(key)
+                if stored is not None:
+                    self._records[key] = stored.record
 
     def _due(self, now: datetime, force: Collection[str]) -> list[str]:
         ready = [key for key in self._ledger.due(now) if key in self._charges]

@@ -137,7 +137,8 @@ class Turn:
             if self._rests(stored.record, policy) and not (force and not rows):
                 return Advanced(record=stored.record, rows=tuple(rows))
             if len(rows) >= MOST_MOVES:
-                return Advanced(record=stored.record, rows=tuple(rows))
+                self._give_up(credential, policy, f"{MOST_MOVES} steps in one turn came to no end")
+                return Advanced(record=self._load(credential, policy).record, rows=tuple(rows))
             if look is None or look.version != stored.version or self._stale(look, policy):
                 look = self._look(credential, stored)
             now = self._clock.now()
@@ -151,7 +152,7 @@ class Turn:
                 look = None  # dropped, because its look was too old (rule A4): look again
                 dropped += 1
                 if dropped >= MOST_DROPPED:
-                    self._give_up(credential, policy, late)
+                    self._give_up(credential, policy, late.message, late.hint)
 
     def sight(self, credential: Credential, policy: Policy) -> Sight:
         """Look, and do nothing: no save, no effect. Costs a read, and listSecrets where the values must be read.
@@ -167,10 +168,10 @@ class Turn:
         live = {slot: values.of(slot).fingerprint(self._ledger.salt) for slot in Slot}
         return Sight(record=stored.record, seen=seen, live=live)
 
-    def _give_up(self, credential: Credential, policy: Policy, late: NotSent) -> None:
-        """Effects are dropped again and again: end the turn with a wait rather than press on."""
+    def _give_up(self, credential: Credential, policy: Policy, sentence: str, hint: str = "") -> None:
+        """The turn gets nowhere: end it with a wait rather than press on."""
         stored = self._load(credential, policy)
-        waiting, event = outcome.learn_no_answer(stored.record, late.message, self._clock.now(), hint=late.hint)
+        waiting, event = outcome.learn_no_answer(stored.record, sentence, self._clock.now(), hint=hint)
         try:
             self._save(waiting, stored.version, [event])
         except Conflict:
@@ -287,8 +288,6 @@ class Turn:
         now = self._clock.now()
         try:
             values = self._keyring.read_values(credential)
-        except Gone:
-            return None  # the next look says the same, and holds
         except (Refused, TryAgain) as problem:
             refused = isinstance(problem, Refused)
             after = problem.after if isinstance(problem, TryAgain) else 0.0
@@ -324,7 +323,7 @@ class Turn:
                     self._ledger.put_note(_fence_note(credential), f"proven at {now:%Y-%m-%dT%H:%M:%SZ}")
                     proven = Event(at=now, kind="fence", sentence="fence proven: this service refuses a wrong ETag")
                     return self._kept(look, self._save(record, version, [proven]), fence=True)
-                case NotApplied(status=401 | 403 | 404 | 429) as refusal:
+                case NotApplied(status=401 | 403 | 404 | 409 | 429) as refusal:
                     told = outcome.learn_no_answer(
                         record, refusal.sentence, now, hint=refusal.hint, refused=True, after=refusal.after or 0.0
                     )
@@ -447,19 +446,31 @@ class Turn:
         tags = self._tags(credential, policy, record, publish.slot)
         written_only: list[str] = []
         refused: dict[str, NotApplied] = {}
+        silent: list[str] = []
+        dropped: NotSent | None = None
         fresh = {sink.name: sink for sink in look.seen.sinks}
         for sink in self._sinks(credential):
             if sink.name not in publish.sinks:
                 continue
-            answer = sink.write(value, tags, self._send_by(look, policy))
+            try:
+                answer = sink.write(value, tags, self._send_by(look, policy))
+            except NotSent as late:
+                dropped = late  # the other sinks must not wait for this one
+                continue
+            fresh[sink.name] = self._read_sink(sink)
             if isinstance(answer, NotApplied):
                 refused[sink.name] = answer
             elif sink.write_only and isinstance(answer, Applied):
                 written_only.append(sink.name)
-            fresh[sink.name] = self._read_sink(sink)
+            elif fresh[sink.name].problem is None and fresh[sink.name].shows != publish.fingerprint:
+                silent.append(sink.name)
         now = self._clock.now()
-        learned, events = outcome.learn_published(record, publish.fingerprint, tuple(written_only), refused, now)
+        learned, events = outcome.learn_published(
+            record, publish.fingerprint, tuple(written_only), refused, tuple(silent), now
+        )
         version = self._save(learned, version, events)
+        if dropped is not None:
+            raise dropped
         return self._kept(look, version, sinks=tuple(fresh.values()))
 
     def _tags(self, credential: Credential, policy: Policy, record: Record, slot: Slot) -> Tags:
@@ -493,8 +504,12 @@ class Turn:
         now = self._clock.now()
         record = mark(stored.record, look.seen, policy, now)
         scene = Scene(record, look.seen, policy, now)
+        if not scene.values_current:
+            raise TryAgain(f"{credential.id}: its live values could not be read", hint="Run the command again.")
         why = plan.blocked(scene, slot)
-        if why is not None and not (cut_off_callers and why.reason in plan.CUTTING_OFF):
+        if why is not None and cut_off_callers and why.reason in plan.CUTTING_OFF:
+            why = plan.unsettled(scene, slot)
+        if why is not None:
             raise NeedsPerson(
                 f"{credential.id}: {slot} may not be written now: {why.sentence} ({why.rule})",
                 hint=f"Wait until {why.until:%Y-%m-%d %H:%M} UTC, or see --cut-off-callers.",

@@ -42,7 +42,7 @@ def _adoption_assumes_the_worst(patch: pytest.MonkeyPatch) -> None:
 
     def trusting(s: Scene, active: Slot, sentence: str) -> plan.Step:
         step = adopt(s, active, sentence)
-        calm = step.record.with_slot(active.other, exposed=False, quiet_after=s.now, unsettled_until=None)
+        calm = step.record.with_slot(active.other, exposed=False, quiet_since=None, unsettled_until=None)
         return msgspec.structs.replace(step, record=calm)
 
     patch.setattr(plan, "_adopt", trusting)
@@ -124,7 +124,7 @@ def _no_path_skips_the_drain(patch: pytest.MonkeyPatch) -> None:
 
 
 def _bounded_waits(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(scene, "_legal", lambda kept, _rules, _now: kept)
+    patch.setattr(scene, "_timed", lambda kept, _scene: kept)
     patch.setattr(policy.Policy, "longest_wait", property(lambda _self: FOR_EVER))
 
 

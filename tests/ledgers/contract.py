@@ -73,7 +73,7 @@ def full_record() -> Record:
     intent = WriteIntent(
         mode=Mode.REGENERATE, candidates=(Fingerprint("ab" * 12),), before=Fingerprint("cd" * 12), sends=2, sent_at=NOW
     )
-    slot = SlotRecord(fingerprint=Fingerprint("ef" * 12), written_at=NOW, quiet_after=NOW + MINUTE, intent=intent)
+    slot = SlotRecord(fingerprint=Fingerprint("ef" * 12), written_at=NOW, quiet_since=NOW, intent=intent)
     return record(
         "späce / slash '\"",
         stage=Stage.DRAIN,

@@ -114,7 +114,7 @@ def test_an_operator_may_vouch_for_the_standby_on_the_record() -> None:
     stored_at = world.clock.now()
     keyturn(world).advance(world.credential(SID), rules)
     record = world.record(SID)
-    record, event = by_hand.vouch(record, stored_at - 2 * rules.drain, rules, "nobody ever had it", stored_at)
+    record, event = by_hand.vouch(record, stored_at - 2 * rules.drain, "nobody ever had it", stored_at)
     save(world, record)
     ask_for_rotation(world)
     assert keyturn(world).advance(world.credential(SID), rules).record.stage is Stage.CONFIRM

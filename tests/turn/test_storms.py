@@ -68,6 +68,7 @@ class Storm:
         """No faults any more; sinks heal, and what was in the air has landed."""
         self.world.script.faults.clear()
         self.world.script.traps.clear()
+        self.world.clock.ahead = timedelta(0)
         for sink in self.world.sinks[SID]:
             sink.problem = sink.refuses = None
         for quarter in range(hours * 4):
@@ -97,7 +98,7 @@ class Storm:
             self.turns[which] = keyturn(self.world)  # a new process remembers nothing
 
     def _fault(self) -> None:
-        script, kind = self.world.script, self.random.randrange(6)
+        script, kind = self.world.script, self.random.randrange(7)
         if kind == 0:
             script.crash(self.random.choice((*POINTS, "ledger.save", "ledger.saved")), skip=self.random.randrange(3))
         elif kind == 1:
@@ -109,6 +110,8 @@ class Storm:
         elif kind == 4:
             sink = self.random.choice(self.world.sinks[SID])
             sink.problem = TryAgain("down")
+        elif kind == 6:
+            self.world.clock.ahead = self.random.choice((-30, -1, 1, 30)) * HOUR
         else:
             other = self.random.randrange(2)
             script.at(self.random.choice(POINTS), lambda: self._turn(other), skip=self.random.randrange(2))
@@ -138,6 +141,7 @@ class Storm:
         self.world.ledger.save(released, self.world.ledger.stored[record.key].version, [event])
 
     def _heal(self) -> None:
+        self.world.clock.ahead = timedelta(0)
         for sink in self.world.sinks[SID]:
             sink.problem = None
 
@@ -208,8 +212,8 @@ def _publish_before_confirm(scene: Scene, slot: Slot) -> bool:
 def _forget_the_drain(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
     marked = mark(record, seen, policy, now)
     for slot in Slot:
-        if marked.slot(slot).quiet_after is not None:
-            marked = marked.with_slot(slot, quiet_after=now)
+        if marked.slot(slot).quiet_since is not None:
+            marked = marked.with_slot(slot, quiet_since=None)
     return marked
 
 

@@ -21,7 +21,6 @@ from keyturn.model import Event, Record
 
 if TYPE_CHECKING:
     from keyturn.config import Config
-    from keyturn.policy import Policy
 
 
 @click.command()
@@ -43,7 +42,7 @@ def adopt(
             if take_over:
                 change(work.keyturn, charge.credential, partial(_taken_over, take_over, because))
             if since is not None:
-                change(work.keyturn, charge.credential, partial(_vouched, since, charge.policy, because))
+                change(work.keyturn, charge.credential, partial(_vouched, since, because))
         return work.follow(charges, force=[charge.credential.key for charge in charges])
 
 
@@ -53,10 +52,10 @@ def _taken_over(ledger: str, because: str, record: Record, at: datetime) -> tupl
     return by_hand.take_over(record, ledger, because, at)
 
 
-def _vouched(since: datetime, policy: Policy, because: str, record: Record, at: datetime) -> tuple[Record, Event]:
+def _vouched(since: datetime, because: str, record: Record, at: datetime) -> tuple[Record, Event]:
     from keyturn import by_hand  # noqa: PLC0415
 
-    return by_hand.vouch(record, since, policy, because, at)
+    return by_hand.vouch(record, since, because, at)
 
 
 @click.command()
