@@ -117,6 +117,19 @@ def refuse_foreign_emulator(config: Config) -> None:
             )
 
 
+def refuse_missing_authorities(config: Config) -> None:
+    """A file of certificate authorities that is named and not there would stop every call. Raises Misconfigured."""
+    named = [(f"${name}", os.environ.get(name)) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")]
+    clouds = [_cloud(config.cloud), *(_cloud(it.cloud) for it in config.services.values() if it.cloud is not None)]
+    named += [("cloud.ca", cloud.ca_bundle) for cloud in clouds]
+    for where, path in named:
+        if path and not Path(path).exists():
+            raise Misconfigured(
+                f"{where} names {path}, which does not exist",
+                hint="Name one that exists. If it was an emulator's: start it again, and source its --write-env file.",
+            )
+
+
 def ledger_of(config: Config) -> SqlLedger:
     """The ledger alone, for commands that change records and ask Azure nothing. Raises LedgerFault, Misconfigured."""
     from keyturn.ledgers.sql import SqlLedger
@@ -351,6 +364,7 @@ def open_all(config: Config, *, notifier: Notifier | None = None, stop: threadin
     from keyturn.ledgers.sql import SqlLedger
 
     refuse_foreign_emulator(config)
+    refuse_missing_authorities(config)
     clock = clock_of(config, stop)
     stack = ExitStack()
     ledger = stack.enter_context(SqlLedger.open(config.ledger, salt=_salt(config)))
@@ -364,6 +378,7 @@ def open_to_look(config: Config) -> Assembled:
     from keyturn.testing import MemoryLedger
 
     refuse_foreign_emulator(config)
+    refuse_missing_authorities(config)
     clock = clock_of(config)
     stack = ExitStack()
     ledger: Ledger = MemoryLedger(name="not made yet", salt=clock.random_bytes(32))

@@ -93,7 +93,7 @@ def vouch(record: Record, quiet_since: datetime, because: str, now: datetime) ->
         return vouched, event
     standby = record.slot(record.active.other)
     # what callers use says nothing of a write of ours that may still land (rule A5)
-    settled = record.stage is Stage.IDLE and standby.intent is None
+    settled = record.stage in {Stage.IDLE, Stage.RENEW} and standby.intent is None
     unsettled_until = None if settled else standby.unsettled_until
     changes = {"exposed": False, "quiet_since": quiet_since, "unsettled_until": unsettled_until}
     return vouched.with_slot(record.active.other, **changes), event

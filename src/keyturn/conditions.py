@@ -76,6 +76,7 @@ def condition(record: Record, policy: Policy | None, now: datetime) -> Condition
             since=_ago(record.hold.since, now),
             next="waits for you",
             why=f"{record.hold.reason}: {record.hold.sentence}",
+            shorter=f"mend it, then `keyturn release {record.id}` (docs/reasons.md: {record.hold.reason})",
             notes=_notes(record, policy),
         )
     waiting = record.waiting

@@ -40,11 +40,21 @@ def learn_values(
     """Both live values were read: resolve what intents they resolve, and note what somebody else wrote."""
     events: list[Event] = []
     for slot in Slot:
-        kept, event = _learn_slot(slot, record.slot(slot), live[slot], etag, policy, now, record.stage)
+        before = record.slot(slot)
+        kept, event = _learn_slot(slot, before, live[slot], etag, policy, now, record.stage)
         record = record.but(**{slot.value: kept})
+        if _ended_by_hand(record, slot, before, kept):
+            record = record.but(retired=True)
         if event is not None:
             events.append(event)
     return record.but(etag=etag), tuple(events)
+
+
+def _ended_by_hand(record: Record, slot: Slot, before: SlotRecord, kept: SlotRecord) -> bool:
+    """A person wrote the old slot while its rotation was under way: the old value is dead, and theirs is kept."""
+    by_hand = before.intent is not None and before.intent.by_hand and kept.intent is None
+    old = None if record.turning is None else record.turning.other
+    return by_hand and slot is old and kept.fingerprint != before.fingerprint
 
 
 def _learn_slot(

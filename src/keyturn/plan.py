@@ -151,6 +151,7 @@ def rows() -> tuple[Row, ...]:
         Row("rest", IDLE, _always, _rest),
 
         # a fresh value for one slot: in RENEW the standby, in RETIRE the old one
+        Row("retired before", DRAIN | RETIRE, _is_retired, _prove_again, (Stage.PROVE,), "A7"),
         Row("renewed", RENEW, _landed_or_renewed, _confirm_renewed, (Stage.CONFIRM,), "A9"),
         Row("retired", RETIRE, _landed, _prove_retired, (Stage.PROVE,), "A9"),
         Row("may still land", WRITING, _may_land, _wait_landing, rule="A5"),
@@ -182,7 +183,6 @@ def rows() -> tuple[Row, ...]:
         # the old value stays live until nobody can be using it
         Row("draining", DRAIN, _may_not_write, _wait_blocked, rule="A1"),
         Row("finish, retire later", DRAIN, _retires_later, _finish_unretired, (Stage.IDLE,)),
-        Row("retired before", DRAIN, _is_retired, _prove_again, (Stage.PROVE,), "A7"),
         Row("drained", DRAIN, _always, _retire, (Stage.RETIRE,), "A1"),
     )
 # fmt: on
@@ -243,7 +243,7 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
             until=kept.quiet_since + policy.drain,
             sentence=f"no sink shows the {slot} value since {spell(now - kept.quiet_since)}; "
             f"callers may use it until it has been out of every sink for {spell(policy.drain)}",
-            shorter=f"`keyturn adopt {scene.record.id} --quiet-since TIME`, if you know that no caller uses it",
+            shorter=f"`keyturn adopt {scene.record.id} --quiet-since TIME --because TEXT`, if nobody uses it",
         )
     return unsettled(scene, slot) or _in_use(scene, slot, kept.quiet_since)
 
@@ -291,7 +291,11 @@ CUTTING_OFF = frozenset({"exposed", "quiet-slot", "in-use"})
 def write_by_hand(scene: Scene, slot: Slot, mode: Mode, because: str) -> Step:
     """The intent of `key set` or `key regenerate`. Its caller has asked `blocked`."""
     record = _with_intent(scene, slot, mode, by_hand=True)
-    event = Event(at=scene.now, kind="by hand", sentence=because, facts={"slot": slot.value, "mode": mode.value})
+    cut_off = blocked(scene, slot) is not None
+    how = "set" if mode is Mode.SET else "regenerated"
+    told = f"by hand: {slot} {how}{', cutting callers off' if cut_off else ''}"
+    facts = {"slot": slot.value, "mode": mode.value, "cut-off-callers": str(cut_off).lower()}
+    event = Event(at=scene.now, kind="by hand", sentence=f"{told}: {because}" if because else told, facts=facts)
     return Step(record=record, row="by hand", event=event)
 
 
@@ -409,7 +413,7 @@ def _hold_another(s: Scene) -> Step:
         "another keyturn",
         "another-keyturn",
         f"{names} was published by a keyturn with another ledger ({', '.join(ledgers)}); two may never share a sink. "
-        f"If that ledger is lost for good: `keyturn adopt {s.record.id} --take-over {ledgers[0]}`",
+        f"If that ledger is lost for good: `keyturn adopt {s.record.id} --take-over {ledgers[0]} --because TEXT`",
         rule="A10",
     )
 
@@ -991,8 +995,8 @@ def _is_retired(s: Scene) -> bool:
 
 
 def _prove_again(s: Scene) -> Step:
-    """The old value died before a sink had to be repaired: what is left is to prove the fresh standby."""
-    sentence = f"the old value in {s.active.other} died before: prove the fresh standby"
+    """The old value is dead already, by this rotation or by hand: what is left is to prove the fresh standby."""
+    sentence = f"the old value in {s.active.other} is dead already: prove the fresh standby"
     return _move(s, "retired before", Stage.PROVE, sentence, rule="A7", target=s.active.other)
 
 

@@ -508,11 +508,12 @@ class Turn:
             raise TryAgain(f"{credential.id}: its live values could not be read", hint="Run the command again.")
         why = plan.blocked(scene, slot)
         if why is not None and cut_off_callers and why.reason in plan.CUTTING_OFF:
-            why = plan.unsettled(scene, slot)
+            # callers may be cut off; a write of ours that is still in the air may not be overtaken
+            why = None if record.slot(slot).intent is None else plan.unsettled(scene, slot)
         if why is not None:
             raise NeedsPerson(
                 f"{credential.id}: {slot} may not be written now: {why.sentence} ({why.rule})",
-                hint=f"Wait until {why.until:%Y-%m-%d %H:%M} UTC, or see --cut-off-callers.",
+                hint=_instead(credential, slot, why),
             )
         mode = Mode.REGENERATE if value is None else Mode.SET
         step = plan.write_by_hand(scene, slot, mode, because)
@@ -561,6 +562,18 @@ def _told(problem: KeyturnError) -> str:
     """What a record keeps of a problem. A hint that says to wait is left out: the record has its own wait."""
     told = problem.hint and not isinstance(problem, TryAgain)
     return f"{problem.message}. {problem.hint}" if told else problem.message
+
+
+def _instead(credential: Credential, slot: Slot, why: plan.Blocked) -> str:
+    """What a person may do who wanted to write a slot that may not be written."""
+    if why.reason == "exposed":
+        return (
+            f"`keyturn rotate {credential.id}` gives it a fresh value without cutting anybody off; {slot.other} may be "
+            f"written once it is quiet. --cut-off-callers writes {slot} all the same."
+        )
+    if why.reason in plan.CUTTING_OFF:
+        return f"Wait until {why.until:%Y-%m-%d %H:%M} UTC; --cut-off-callers writes it all the same."
+    return f"Wait until {why.until:%Y-%m-%d %H:%M} UTC, and look at `keyturn status {credential.id}`."
 
 
 def _service_key(credential: Credential) -> str:

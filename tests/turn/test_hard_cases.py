@@ -190,6 +190,29 @@ def test_key_set_does_not_judge_by_values_that_could_not_be_read() -> None:
     assert world.keyring.accepts(shown)
 
 
+@pytest.mark.parametrize("stage", [Stage.PUBLISH, Stage.DRAIN])
+def test_a_value_that_a_person_sets_in_the_old_slot_of_a_rotation_is_kept(stage: Stage) -> None:
+    rules = policy()
+    world, turn = rotated(rules, sinks=2)
+    rotate(world)
+    follow(world, turn, SID, rules, until=Stage.CONFIRM)
+    world.sinks[SID][1].refuses = (
+        NotApplied(status=403, code="Forbidden", sentence="no") if stage is Stage.PUBLISH else None
+    )
+    world.clock.move(MINUTE)
+    assert advance(world, turn, rules).stage is stage
+    chosen = Secret("chosen-by-a-person")
+    turn.write_slot(world.credential(SID), rules, S, chosen, because="incident", cut_off_callers=True)
+    world.sinks[SID][1].refuses = None
+    record = follow(world, turn, SID, rules)
+    assert record.stage is Stage.IDLE
+    assert world.value(SID, S) == "chosen-by-a-person"
+    assert record.secondary.confirmed == record.secondary.fingerprint
+    kinds = [line.event.kind for line in world.ledger.lines[-12:]]
+    assert "drained" not in kinds
+    assert "retire the old slot" not in kinds
+
+
 def test_a_rollback_that_meets_a_drifted_sink_ends_in_a_hold_all_the_same() -> None:
     rules = policy()
     world, turn = rotated(rules)

@@ -181,6 +181,7 @@ def plan(names: tuple[str, ...], config: str | None) -> int:
     """
     from keyturn import assemble  # noqa: PLC0415
 
+    screen.quiet_strangers()
     read = options.read(config)
     with assemble.open_to_look(read) as keyturn:
         found = keyturn.discover()
@@ -215,6 +216,10 @@ def _plan_one(keyturn: Assembled, found: Discovered, charge: Charge, unusable: s
     credential, policy = charge.credential, charge.policy
     won = found.won_by.get(credential.key, "none")
     told: dict[str, Any] = {"id": credential.id, "policy": won, "proven": policy.probe is not None}
+    if unusable is not None:
+        screen.say(f"{credential.id}   policy {won}")
+        screen.say(f"  would be held: {unusable}")
+        return {**told, "problem": unusable, "next": f"Mend the configuration, then `keyturn release {credential.id}`."}
     try:
         sight = charge.turn.sight(credential, policy)
         gateways = () if policy.probe is None else policy.probe.gateways or keyturn.gateways(credential.service)
@@ -227,7 +232,7 @@ def _plan_one(keyturn: Assembled, found: Discovered, charge: Charge, unusable: s
     _say_head(sight.record, won, charge, now)
     for line in _lines(seen):
         screen.say(line)
-    stopped = unusable or seen.stopped
+    stopped = seen.stopped
     if stopped:
         screen.say(f"  stops here: {stopped}")
     screen.say(f"  {_why_due(sight.record, charge, now)}")

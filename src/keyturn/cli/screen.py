@@ -48,6 +48,15 @@ def debugging(_: click.Context, __: click.Parameter, wanted: bool) -> None:
     _screen.debug = _screen.debug or wanted
 
 
+def quiet_strangers() -> None:
+    """Azure's libraries log at length what keyturn says in a sentence; --debug lets them."""
+    import logging  # noqa: PLC0415
+
+    if not _screen.debug:
+        for name in ("azure", "msal"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def as_json(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
     _screen.json = wanted
     return wanted
@@ -162,5 +171,12 @@ def _complain(sentence: str, state: str, hint: str) -> None:
     if state:
         lines.append(f"  {state}")
     if hint:
-        lines += textwrap.wrap(f"Next: {hint}", WIDTH, initial_indent="  ", subsequent_indent="        ")
+        lines += textwrap.wrap(
+            f"Next: {hint}",
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="        ",
+            break_long_words=False,  # an ARM id is there to be copied
+            break_on_hyphens=False,
+        )
     whisper("\n".join(lines))

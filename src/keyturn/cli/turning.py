@@ -190,7 +190,10 @@ class Work:
         screen.say(f"{summary([word_of(record) for record in records])}.")
         screen.say(_waits(records, swept, now))
         bad = [r for r in records if is_bad(r) and not (r.hold is not None and r.hold.reason in fine)]
-        code = max(1 if bad else 0, tell_problems(self.found))
+        left_out = self._left_out() if len(charges) == len(self.found.charges) else []
+        for record in left_out:
+            screen.say(f"{record.id} is {word_of(record)} in the ledger, and was not looked at: nothing led to it now.")
+        code = max(1 if bad or any(is_bad(r) for r in left_out) else 0, tell_problems(self.found))
         screen.document(
             lambda: {
                 "emulated": self.keyturn.config.clock is not None,
@@ -207,6 +210,11 @@ class Work:
             }
         )
         return code
+
+    def _left_out(self) -> list[Record]:
+        """Records that no charge stands for: out of every policy's match, or their service could not be listed."""
+        looked_at = {charge.credential.key for charge in self.found.charges}
+        return [record for record in self.keyturn.ledger.records() if record.key not in looked_at]
 
 
 def _say_bad(record: Record, now: datetime) -> None:
@@ -240,6 +248,7 @@ def working(config: Config, *, quiet: bool = False) -> Iterator[Work]:
     """
     from keyturn import assemble  # noqa: PLC0415
 
+    screen.quiet_strangers()
     teller, stop = _Teller(), threading.Event()
     with assemble.open_all(config, notifier=teller, stop=stop) as keyturn:
         if not quiet:

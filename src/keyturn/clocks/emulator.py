@@ -87,7 +87,10 @@ class EmulatorClock:
         try:
             status, told = self._exchange(method, self._path + path, payload)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise TryAgain(f"the emulator's clock does not answer ({type(error).__name__})") from None
+            raise TryAgain(
+                f"the emulator's clock does not answer ({type(error).__name__})",
+                hint="Start `keyturn emulator` and source its --write-env file, or take `clock` out for a real Azure.",
+            ) from None
         if status != 200:
             raise TryAgain(f"the emulator's clock answered {status}")
         reading = _Reading(datetime.fromisoformat(told["now"]).astimezone(UTC), float(told["boot"]), started)
