@@ -23,10 +23,8 @@ from keyturn.model import Record
 from keyturn.ports import HistoryLine
 
 PERIOD, CACHE, DRAIN = timedelta(hours=6), timedelta(minutes=8), timedelta(minutes=10)
-MOST_KILLS = 14
-"""In one rotation; after that it is left alone, for nobody who is always killed gets anywhere."""
-WIDEST_GAP = 30
-"""Requests between two kills, at most: three credentials make about 150 in an undisturbed rotation."""
+ANY, PROBE, PUT = "any", "probe", "put"
+WRITE = "write"
 SHORT_WAITS = """\
     consumers: { cache: 8m, longest_call: 10s, replication: 10s }
     settle: 10s
@@ -50,12 +48,52 @@ def settings(mode: str, sinks: Path) -> Settings:
     )
 
 
+class Aim(NamedTuple):
+    """The next kill: at the n-th request of a kind, counted from when all credentials have reached `stage`.
+
+    Without such aims nearly every kill falls into CONFIRM, which makes by far the most requests.
+    """
+
+    kind: str
+    most: int
+    """n is drawn from 1 to this."""
+    apply: bool | None = None
+    """None: drawn."""
+    stage: str = ""
+
+
+def aims(mode: str, turned: bool) -> list[tuple[Aim, dict[str, str]]]:
+    """Fourteen kills over one rotation, in order. `turned` swaps which effects happen before the kill."""
+    write = {"method": "PATCH"} if mode == "set" else {"method": "POST", "path_contains": "/regenerate"}
+    matches = {ANY: {}, PROBE: {"path_contains": "/status/ping"}, PUT: {"method": "PUT"}, WRITE: write}
+    planned = [
+        Aim(ANY, 6),  # signing in and listing: more would let the first writes pass
+        Aim(WRITE, 2, turned),
+        Aim(WRITE, 1, not turned),
+        Aim(ANY, 30),
+        Aim(PROBE, 12),
+        Aim(ANY, 20),
+        Aim(PUT, 2, not turned),
+        Aim(PUT, 1, turned),
+        Aim(ANY, 2, stage="drain"),  # the looks that end a drain: no slot has been retired yet
+        Aim(WRITE, 2, not turned),
+        Aim(WRITE, 1, turned),
+        Aim(PROBE, 12),
+        Aim(ANY, 20),
+        Aim(ANY, 20),
+    ]
+    return [(aim, matches[aim.kind]) for aim in planned]
+
+
 class Kill(NamedTuple):
     """At which request after the start keyturn died, whether it took effect, and what it was if it did."""
 
     request: int
     apply: bool
     what: str
+    aim: str
+    stages: tuple[str, ...]
+    """Where the three credentials were by the ledger when keyturn died."""
 
 
 class FileCallers:
@@ -114,9 +152,10 @@ class Company:
         self.control = azure.control
         self.kills: list[Kill] = []
         self._draw = random.Random(seed)
-        self._left = 0
-        self._apply = False
-        self._armed = False
+        self._aims = aims(mode, turned=seed % 2 == 1)
+        self._aim, self._match = self._aims[0]
+        self._drawn = self._left = 0
+        self._apply = self._armed = self._due = False
         self.stage.build()
         self.callers: Callers = self.stage.callers()
         self.file_callers = FileCallers(self.stage, self.sinks / "callers.env")
@@ -135,25 +174,24 @@ class Company:
 
     def adopt_and_wait_until_due(self) -> Mapping[str, Pair]:
         """Undisturbed; the values that live then."""
-        self._keyturn_to_the_end(kills=0)
+        self._keyturn_to_the_end(kills=False)
         self.conductor.pass_time(PERIOD, timedelta(minutes=30))
         return self.stage.live()
 
     def rotate_under_kills(self) -> None:
-        self._keyturn_to_the_end(kills=MOST_KILLS)
+        self._keyturn_to_the_end(kills=True)
         self.conductor.pass_time(CACHE, self.stage.settings.step)
 
-    def _keyturn_to_the_end(self, *, kills: int) -> None:
-        left = kills
+    def _keyturn_to_the_end(self, *, kills: bool) -> None:
         while True:
             self.program = keyturn_program(
                 ["run", "--wait", "--config", str(self.stage.config)], self.stage.env, self.stage.log
             )
-            if left:
-                self._arm(self._draw.randint(1, WIDEST_GAP), self._draw.random() < 0.5)
+            self._due = kills and bool(self._aims)
+            if self._due:
+                self._take_aim()
             code = self.conductor.follow(self.program, self._is_held)
             if code is None:
-                left -= 1
                 self._pull()
                 continue
             self._disarm()
@@ -163,29 +201,50 @@ class Company:
 
     # -------- the plug
 
-    def _arm(self, request: int, apply: bool) -> None:
-        self._left, self._apply, self._armed = request, apply, True
-        self.control.pause_at(request, {}, apply=apply)
+    def _take_aim(self) -> None:
+        self._aim, self._match = self._aims[0]
+        self._drawn = self._left = self._draw.randint(1, self._aim.most)
+        self._apply = self._draw.random() < 0.5 if self._aim.apply is None else self._aim.apply
+        self._arm_if_reached()
+
+    def _arm_if_reached(self) -> None:
+        """Arm once every credential is where the aim wants it."""
+        wanted = self._aim.stage
+        if not wanted or {record.stage.value for record in self.records()} == {wanted}:
+            self._armed = True
+            self.control.pause_at(self._left, self._match, apply=self._apply)
 
     def _is_held(self) -> bool:
+        if self._due and not self._armed:
+            self._arm_if_reached()
         return self._armed and self.control.paused()
 
     def _pull(self) -> None:
         assert self.program is not None
         newest = self.control.ask("GET", f"calls?since={self.control.sequence() - 1}&limit=1")["calls"][-1]
         what = f"{newest['kind']} {newest['method']}" if self._apply else ""
+        stages = tuple(record.stage.value for record in self.records())
         self.program.kill()
-        self.kills.append(Kill(self._left, self._apply, what))
+        before = self._quiet()
         self._disarm()
+        assert self._quiet() == before, "a held request took effect although its sender was dead"
+        self.kills.append(Kill(self._drawn, self._apply, what, self._aim.kind, stages))
+        self._aims.pop(0)
         self._call_all()
-        self.stage.note_values()
+
+    def _quiet(self) -> int:
+        """How many requests were answered, once what the dead had on the wire has been: it sends no more."""
+        counted = -1
+        while counted != (counted := self.control.sequence()):
+            self.control.now()
+        return counted
 
     def _disarm(self) -> None:
         self._armed = False
         self.control.resume()
 
     def _after_step(self) -> None:
-        """Callers call with the plug in their hands put away: theirs are not the requests that count."""
+        """Callers call while the plug is put away: theirs are not the requests that count."""
         if not self._armed:
             self._call_all()
             return
@@ -194,7 +253,9 @@ class Company:
             return  # everything stands still until keyturn is dead; the callers call right after
         self._disarm()
         self._call_all()
-        self._arm(max(self._left - int(seen["seen"]), 1), self._apply)
+        self._left = max(self._left - int(seen["seen"]), 1)
+        self._armed = True
+        self.control.pause_at(self._left, self._match, apply=self._apply)
 
     def _call_all(self) -> None:
         self.callers.round()

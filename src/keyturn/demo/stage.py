@@ -226,6 +226,7 @@ class Stage:
 
     def _description(self, first: Mapping[str, Pair]) -> dict[str, Any]:
         group = f"/subscriptions/{AZURE_SUBSCRIPTION}/resourceGroups/{GROUP}"
+        pace = 0.5 if self.settings.is_large else 1.0  # fewer probes that come too early
         roles = (
             (ROTATOR, "API Management Service Contributor"),
             (ROTATOR, "Key Vault Secrets Officer"),
@@ -249,7 +250,8 @@ class Stage:
                     "location": GATEWAYS[0][0],
                     "sku": "Premium",
                     "gateways": [
-                        {"region": region, "delay_new": delay, "delay_old": delay} for region, delay in GATEWAYS
+                        {"region": region, "delay_new": delay * pace, "delay_old": delay * pace}
+                        for region, delay in GATEWAYS
                     ],
                     "apis": [{"id": "orders", "path": "orders"}, {"id": "status", "path": "status"}],
                     "products": [
