@@ -77,12 +77,13 @@ def _learn_slot(
         kept = msgspec.structs.replace(kept, intent=None)
     if kept.fingerprint == value:
         return kept, None
+    # Whoever wrote it may have handed it out, or be about to publish it: a keyturn with a newer ledger, say (V8).
+    # So it counts as exposed until a look sees it in no sink, and is quiet a drain after that.
     found = SlotRecord(
         fingerprint=value,
         written_at=now,
         foreign=kept.fingerprint is not None,
-        exposed=kept.exposed,
-        quiet_since=kept.quiet_since,
+        exposed=True,
         unsettled_until=kept.unsettled_until,
         intent=kept.intent,
     )

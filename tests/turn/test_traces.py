@@ -320,6 +320,28 @@ def test_v8_restored_ledger_is_noticed_by_the_sequence_tag() -> None:
     assert refusals(calling) == 0
 
 
+def test_v8_restored_ledger_meets_a_publish_that_is_still_in_the_air() -> None:
+    """No sink shows the newer sequence yet: only the standby's unknown value tells that the ledger is old."""
+    rules = policy()
+    world = in_stage(Stage.IDLE, rules)
+    calling = callers(world, SID)
+    backup = world.ledger.backup()
+    ask(world, "rotate")
+    follow(world, keyturn(world), SID, rules, until=Stage.CONFIRM, calling=calling)
+    world.script.fault("sink.write", LATE)
+    world.clock.move(MINUTE)
+    keyturn(world).advance(world.credential(SID), rules)
+    world.ledger.restore(backup)
+    ask(world, "rotate")
+    keyturn(world).advance(world.credential(SID), rules)
+    world.clock.move(rules.late - MINUTE)
+    keyturn(world).advance(world.credential(SID), rules)
+    world.script.land_late()
+    pass_time(world, rules, 4 * DAY, calling)
+    assert published_is_live(world)
+    assert refusals(calling) == 0
+
+
 # -------- V9
 
 
