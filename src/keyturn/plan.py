@@ -241,7 +241,7 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
             reason="quiet-slot",
             rule="A1",
             until=kept.quiet_since + policy.drain,
-            sentence=f"no sink shows the {slot} value since {spell(now - kept.quiet_since)}; "
+            sentence=f"no sink shows the {slot} value since {kept.quiet_since:%Y-%m-%d %H:%M} UTC; "
             f"callers may use it until it has been out of every sink for {spell(policy.drain)}",
             shorter=f"`keyturn adopt {scene.record.id} --quiet-since TIME --because TEXT`, if nobody uses it",
         )

@@ -183,3 +183,9 @@ def test_writes_of_one_owner_or_one_product_never_run_side_by_side(emulated: Emu
         thread.join()
     assert len(arm.most) == 5
     assert not [names for names in arm.most if "a" in names and {"b", "c"} & set(names)]
+
+
+def test_gateways_are_read_once_however_many_probes_ask(emulated: Emulated) -> None:
+    before = emulated.sent("GET", "service/shop-apim")
+    assert emulated.keyring.gateways() == emulated.keyring.gateways()
+    assert emulated.sent("GET", "service/shop-apim") - before == 1

@@ -23,6 +23,8 @@ API_VERSION: Final = "2022-08-01"
 """The newest whose echoed keys and ETags are recorded (azure-recorded 1, 2)."""
 _WRONG_ETAGS: Final = ('"AAAAAAAAAAE="', '"AAAAAAAAAAI="')
 """Well-formed (8 bytes, azure-recorded 1) and older than any entity."""
+GATEWAYS_KEPT: Final = 600.0
+"""Seconds. A region that is added is probed after that; adding one takes Azure longer."""
 _FIELD: Final = {Slot.PRIMARY: "primaryKey", Slot.SECONDARY: "secondaryKey"}
 _REGENERATE: Final = {Slot.PRIMARY: "regeneratePrimaryKey", Slot.SECONDARY: "regenerateSecondaryKey"}
 
@@ -47,6 +49,8 @@ class SubscriptionsKeyring:
         self._api_version = api_version
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
+        self._gateways_guard = threading.Lock()
+        self._gateways: tuple[float | None, Sequence[str]] = (None, ())
 
     def discover(self) -> Iterator[Credential]:
         """Every apim subscription, the master one too, in Azure's order. Raises TryAgain, Refused, Gone."""
@@ -116,7 +120,17 @@ class SubscriptionsKeyring:
         return Applied() if isinstance(answer, Reply) else answer
 
     def gateways(self) -> Sequence[str]:
-        """The service's own address and each region's, the disabled ones left out. Raises TryAgain, Refused, Gone."""
+        """The service's own address and each region's, the disabled ones left out; read at most every ten minutes,
+        because every probe asks for them. Raises TryAgain, Refused, Gone."""
+        with self._gateways_guard:
+            read_at, found = self._gateways
+            now = self._arm.clock.boottime()
+            if read_at is None or not 0 <= now - read_at < GATEWAYS_KEPT:
+                found = self._read_gateways()
+                self._gateways = (now, found)
+            return found
+
+    def _read_gateways(self) -> Sequence[str]:
         reply = self._arm.read(self._base, api_version=self._api_version, what=f"read the service {self._service}")
         properties = _properties(reply)
         regions = [properties, *(properties.get("additionalLocations") or ())]
