@@ -260,7 +260,7 @@ def test_no_log_record_of_any_library_holds_a_value_or_a_token(
         "refused": [error(400, "ValidationError", f"{VALUE} is taken")],
         "cut": [Scripted(cut=True)],
     }[act]
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "azure"):
         outcome = calls.patch()
     assert caplog.records, "the libraries log at DEBUG; without a record this test proves nothing"
     texts = [record.getMessage() + repr(record.__dict__) for record in caplog.records] + [repr(outcome)]

@@ -97,7 +97,11 @@ def test_what_entra_refuses_is_explained_without_the_secret(
     words: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with caplog.at_level(logging.DEBUG), pytest.raises(kind, match=words) as raised:
+    with (
+        caplog.at_level(logging.DEBUG),
+        caplog.at_level(logging.DEBUG, "azure"),
+        pytest.raises(kind, match=words) as raised,
+    ):
         Identity(sign_in(azure, **changes), PUBLIC).token(SCOPE)
     assert raised.value.hint
     texts = [str(raised.value), raised.value.hint, *(repr(record.__dict__) for record in caplog.records)]

@@ -123,7 +123,11 @@ def test_every_enabled_region_is_a_gateway(emulated: Emulated) -> None:
 def test_no_log_record_holds_a_value_during_real_sign_in_reads_and_writes(
     emulated: Emulated, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG):
+    with (
+        caplog.at_level(logging.DEBUG),
+        caplog.at_level(logging.DEBUG, "azure"),
+        caplog.at_level(logging.DEBUG, "msal"),
+    ):
         credential = emulated.credential()
         values = emulated.keyring.read_values(credential)
         answer = emulated.keyring.set_value(credential, Slot.PRIMARY, FRESH, values.etag or "", emulated.send_by())

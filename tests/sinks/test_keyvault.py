@@ -135,7 +135,11 @@ def test_a_vault_that_is_down_is_tried_again_later(emulated: Emulated) -> None:
 
 
 def test_no_log_record_holds_the_value(emulated: Emulated, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG):
+    with (
+        caplog.at_level(logging.DEBUG),
+        caplog.at_level(logging.DEBUG, "azure"),
+        caplog.at_level(logging.DEBUG, "msal"),
+    ):
         emulated.sink(SECRET).write(FIRST, TAGS, emulated.send_by())
         emulated.azure.fault("status", {"method": "PUT"}, status=400, message=f"{SECOND.reveal()} is bad")
         refused = emulated.sink(SECRET).write(SECOND, TAGS, emulated.send_by())
