@@ -65,3 +65,14 @@ def follow(
         quick = record.stage in {Stage.IDLE, Stage.UNKNOWN} and not calling
         world.clock.move(left if quick else min(max(left, timedelta(seconds=1)), HOUR / 4))
     raise AssertionError(f"{sid} is still in {record.stage} after {limit}: {record.waiting}")
+
+
+def rotated(rules: Policy, *, sinks: int = 1) -> tuple[World, Turn]:
+    """A world whose credential was rotated once: secondary is active, primary a confirmed standby."""
+    world = World()
+    world.add("contoso", sinks=[f"sink-{n}" for n in range(sinks)])
+    turn = keyturn(world)
+    follow(world, turn, "contoso", rules)
+    world.clock.move(2 * DAY)
+    turn.advance(world.credential("contoso"), rules)
+    return world, turn

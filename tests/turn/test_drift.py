@@ -9,24 +9,12 @@ import pytest
 from keyturn import by_hand
 from keyturn.errors import Gone, NeedsPerson, Refused, TryAgain
 from keyturn.model import Mode, NotApplied, Secret, Slot, Stage
-from keyturn.policy import DAY, HOUR, MINUTE, Policy
+from keyturn.policy import DAY, HOUR, MINUTE
 from keyturn.testing import LOST, NEVER, MemorySink, World
-from keyturn.turn import Turn
-from tests.keyturns import callers, follow, keyturn, policy
+from tests.keyturns import callers, follow, keyturn, policy, rotated
 
 SID = "contoso"
 P, S = Slot.PRIMARY, Slot.SECONDARY
-
-
-def rotated(rules: Policy, *, sinks: int = 1) -> tuple[World, Turn]:
-    """A world whose credential was rotated once: secondary is active, primary a confirmed standby."""
-    world = World()
-    world.add(SID, sinks=[f"sink-{n}" for n in range(sinks)])
-    turn = keyturn(world)
-    follow(world, turn, SID, rules)
-    world.clock.move(2 * DAY)
-    turn.advance(world.credential(SID), rules)
-    return world, turn
 
 
 def ask_for_rotation(world: World) -> None:

@@ -14,22 +14,11 @@ from keyturn.ports import Answer, Holder, SendBy, Tags
 from keyturn.sweep import Charge, Sweep
 from keyturn.testing import LATE, LOST, NEVER, Crash, MemoryCaller, MemorySink, World
 from keyturn.turn import Turn
-from tests.keyturns import callers, follow, keyturn, policy
+from tests.keyturns import callers, follow, keyturn, policy, rotated
 
 SID = "contoso"
 P, S = Slot.PRIMARY, Slot.SECONDARY
 SECOND = timedelta(seconds=1)
-
-
-def rotated(rules: Policy, *, sinks: int = 1) -> tuple[World, Turn]:
-    """Rotated once and rested: secondary is active, primary a confirmed standby."""
-    world = World()
-    world.add(SID, sinks=[f"sink-{n}" for n in range(sinks)])
-    turn = keyturn(world)
-    follow(world, turn, SID, rules)
-    world.clock.move(2 * DAY)
-    turn.advance(world.credential(SID), rules)
-    return world, turn
 
 
 def save(world: World, record: Record) -> None:

@@ -192,8 +192,9 @@ def _commit(part: Path, path: Path) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Without it, a power cut may forget the rename. Windows cannot open a directory."""
-    with contextlib.suppress(PermissionError, NotImplementedError):
+    """Without it, a power cut may forget the rename. Windows opens no directory, nor does one that may not be read:
+    both say PermissionError, and the rename stands all the same."""
+    with contextlib.suppress(PermissionError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)
