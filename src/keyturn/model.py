@@ -71,11 +71,19 @@ class Secret:
         return (Secret, (MASK,))
 
 
+class Kind(StrEnum):
+    """What holds the two slots; each kind has a keyring of its own."""
+
+    APIM_SUBSCRIPTION = "apim subscription"
+    TENANT = "tenant"  # the service's tenant access keys: `access`, and `gitAccess` for its git repository
+    GATEWAY = "gateway"  # a self-hosted gateway's keys
+
+
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """One two-slot credential that keyturn looks after, as its keyring found it."""
 
     id: str
-    """What people write: `{service alias}/{sid}`."""
+    """What people write: `{service alias}/{sid}`, `{alias}/tenant/access`, `{alias}/gateways/{id}`."""
     key: str
     """The record's key: the lower-cased ARM id."""
     address: str
@@ -83,7 +91,10 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     service: str
     """The service's alias in the configuration."""
     name: str
-    """The sid."""
+    """The sid; `access` or `gitAccess`; the gateway's id."""
+    kind: Kind = Kind.APIM_SUBSCRIPTION
+    identity: str | None = None
+    """Whom a token made from its keys names: the tenant's `integration` or `git`, a gateway's id."""
     owner: str | None = None
     """The APIM user's id, or None: product- or service-wide ones may have no owner."""
     product: str | None = None
