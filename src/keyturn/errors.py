@@ -9,6 +9,7 @@
     ├── NotSent         the effect was dropped before it was sent: its look is too old
     ├── Conflict        somebody else saved the record first: read it again
     ├── LedgerFault     the ledger cannot be used as it is
+    ├── Malformed       what was handed in is not what it should be: a token, an expiry, an identity
     └── NeedsPerson     a person must look
 
 Each carries a `hint`: what to do next. None can hold a Secret: a message with one in it is masked by `Secret` itself.
@@ -74,6 +75,10 @@ class Conflict(KeyturnError):
 
 class LedgerFault(KeyturnError):
     """The ledger is locked, read-only, corrupt, or from a newer keyturn. Nothing in it was overwritten."""
+
+
+class Malformed(KeyturnError):
+    """A token, or a part of one, is not what it should be. It may be a secret: no message repeats any of it."""
 
 
 class NeedsPerson(KeyturnError):
