@@ -57,10 +57,10 @@ class Arm:
         """GET. Raises TryAgain, Refused, Gone."""
         return self._read("GET", f"{path}?api-version={api_version}", "reads", what)
 
-    def ask(self, path: str, *, api_version: str, what: str) -> Reply:
+    def ask(self, path: str, *, api_version: str, what: str, body: Mapping[str, Any] | None = None) -> Reply:
         """A POST that changes nothing, such as listSecrets; Azure charges it as a write. Raises TryAgain, Refused,
         Gone."""
-        return self._read("POST", f"{path}?api-version={api_version}", "writes", what)
+        return self._read("POST", f"{path}?api-version={api_version}", "writes", what, body)
 
     def pages(self, path: str, *, api_version: str, what: str) -> Iterator[Mapping[str, Any]]:
         """The items of a list, page after page, in Azure's order. Raises TryAgain, Refused, Gone."""
@@ -127,10 +127,12 @@ class Arm:
         except KeyturnError as error:
             raise NotSent(f"{what} was not sent: {error.message}", hint=error.hint) from None
 
-    def _read(self, method: str, target: str, kind: str, what: str) -> Reply:
-        return patiently(what, self._identity.forget, lambda: self._try_read(method, target, kind, what))
+    def _read(self, method: str, target: str, kind: str, what: str, body: Mapping[str, Any] | None = None) -> Reply:
+        return patiently(what, self._identity.forget, lambda: self._try_read(method, target, kind, what, body))
 
-    def _try_read(self, method: str, target: str, kind: str, what: str) -> Reply | Failed | Broken:
+    def _try_read(
+        self, method: str, target: str, kind: str, what: str, body: Mapping[str, Any] | None
+    ) -> Reply | Failed | Broken:
         budget = self._budget(target)
         token = self._identity.token(self._cloud.arm_scope)
         if not budget.take(kind):
@@ -139,7 +141,7 @@ class Arm:
         headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
         sent_at = self.clock.boottime()
         try:
-            reply = bounded(self._read_limit, lambda: self._call(client, method, target, headers, None))
+            reply = bounded(self._read_limit, lambda: self._call(client, method, target, headers, body))
         except Abandoned:
             return Broken(f"no answer within {self._read_limit:g} s", again=False)
         except Exception as error:  # noqa: BLE001 - azure-core lets strangers' exceptions through

@@ -15,16 +15,13 @@ from urllib.parse import quote
 from keyturn.azure.answers import Reply
 from keyturn.azure.once import left, too_late
 from keyturn.azure.pipeline import Arm
-from keyturn.errors import KeyturnError, NotSent, Refused
+from keyturn.errors import KeyturnError, NotSent
+from keyturn.keyrings.service import API_VERSION, Service, listed, properties, values
 from keyturn.model import Credential, Secret, Slot
 from keyturn.ports import Answer, Applied, Entity, NotApplied, SendBy, Uncertain, Values
 
-API_VERSION: Final = "2022-08-01"
-"""The newest whose echoed keys and ETags are recorded (azure-recorded 1, 2)."""
 _WRONG_ETAGS: Final = ('"AAAAAAAAAAE="', '"AAAAAAAAAAI="')
 """Well-formed (8 bytes, azure-recorded 1) and older than any entity."""
-GATEWAYS_KEPT: Final = 600.0
-"""Seconds. A region that is added is probed after that; adding one takes Azure longer."""
 _FIELD: Final = {Slot.PRIMARY: "primaryKey", Slot.SECONDARY: "secondaryKey"}
 _REGENERATE: Final = {Slot.PRIMARY: "regeneratePrimaryKey", Slot.SECONDARY: "regenerateSecondaryKey"}
 
@@ -41,43 +38,40 @@ class SubscriptionsKeyring:
     parallel ones (azure-facts 1.5).
     """
 
+    sets = True
+    """A value of our choice can be written."""
+
     def __init__(self, arm: Arm, alias: str, service_id: str, *, api_version: str = API_VERSION) -> None:
         self._arm = arm
         self._alias = alias
-        self._base = quote(service_id.rstrip("/"), safe="/")
-        self._service = service_id.rstrip("/").rpartition("/")[2]
+        self._service = Service(arm, service_id, api_version)
         self._api_version = api_version
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
-        self._gateways_guard = threading.Lock()
-        self._gateways: tuple[float | None, Sequence[str]] = (None, ())
 
     def discover(self) -> Iterator[Credential]:
         """Every apim subscription, the master one too, in Azure's order. Raises TryAgain, Refused, Gone."""
-        what = f"list the apim subscriptions of {self._service}"
-        for item in self._arm.pages(f"{self._base}/subscriptions", api_version=self._api_version, what=what):
+        what = f"list the apim subscriptions of {self._service.name}"
+        for item in self._arm.pages(f"{self._service.base}/subscriptions", api_version=self._api_version, what=what):
             yield self._credential(item)
 
     def read(self, credential: Credential) -> Entity:
         """Raises TryAgain, Refused, Gone."""
         reply = self._arm.read(self._path(credential), api_version=self._api_version, what=f"read {credential.id}")
-        properties = _properties(reply)
+        told = properties(reply)
         return Entity(
             etag=reply.etag,
-            state=str(properties.get("state") or ""),
-            owner=_last(properties.get("ownerId"), "users"),
+            state=str(told.get("state") or ""),
+            owner=_last(told.get("ownerId"), "users"),
             date=reply.date,
-            display_name=properties.get("displayName"),
+            display_name=told.get("displayName"),
         )
 
     def read_values(self, credential: Credential) -> Values:
         """Raises TryAgain, Refused, Gone; Refused, too, when an answer holds no keys."""
         what = f"list the keys of {credential.id}"
         reply = self._arm.ask(f"{self._path(credential)}/listSecrets", api_version=self._api_version, what=what)
-        values = _values(reply.json(), reply.etag)
-        if values is None:
-            raise Refused(f"{what}: Azure's answer holds no keys", status=reply.status, request_id=reply.request_id)
-        return values
+        return listed(reply, what)
 
     def set_value(self, credential: Credential, slot: Slot, value: Secret, etag: str, send_by: SendBy) -> Answer:
         """Raises NotSent. The echo counts only if it shows the very value that was sent, and carries an ETag."""
@@ -92,7 +86,7 @@ class SubscriptionsKeyring:
         )
         if not isinstance(answer, Reply):
             return answer
-        echoed = _values(_properties(answer), answer.etag)
+        echoed = values(properties(answer), answer.etag)
         trusted = echoed is not None and echoed.etag is not None and echoed.of(slot) == value
         return Applied(values=echoed if trusted else None)
 
@@ -120,44 +114,29 @@ class SubscriptionsKeyring:
         return Applied() if isinstance(answer, Reply) else answer
 
     def gateways(self) -> Sequence[str]:
-        """The service's own address and each region's, the disabled ones left out; read at most every ten minutes,
-        because every probe asks for them. Raises TryAgain, Refused, Gone."""
-        with self._gateways_guard:
-            read_at, found = self._gateways
-            now = self._arm.clock.boottime()
-            if read_at is None or not 0 <= now - read_at < GATEWAYS_KEPT:
-                found = self._read_gateways()
-                self._gateways = (now, found)
-            return found
-
-    def _read_gateways(self) -> Sequence[str]:
-        reply = self._arm.read(self._base, api_version=self._api_version, what=f"read the service {self._service}")
-        properties = _properties(reply)
-        regions = [properties, *(properties.get("additionalLocations") or ())]
-        regional = [region.get("gatewayRegionalUrl") for region in regions if not region.get("disableGateway")]
-        found = [str(url).rstrip("/") for url in (properties.get("gatewayUrl"), *regional) if url]
-        return tuple(dict.fromkeys(found))
+        """The service's own address and each region's. Raises TryAgain, Refused, Gone."""
+        return self._service.gateways()
 
     def _credential(self, item: Mapping[str, Any]) -> Credential:
         address, name = str(item["id"]), str(item["name"])
-        properties = item.get("properties") or {}
-        scope = str(properties.get("scope") or "")
+        told = item.get("properties") or {}
+        scope = str(told.get("scope") or "")
         return Credential(
             id=f"{self._alias}/{name}",
             key=address.lower(),
             address=address,
             service=self._alias,
             name=name,
-            owner=_last(properties.get("ownerId"), "users"),
+            owner=_last(told.get("ownerId"), "users"),
             product=_last(scope, "products"),
             scope=scope,
-            state=str(properties.get("state") or ""),
-            display_name=properties.get("displayName"),
+            state=str(told.get("state") or ""),
+            display_name=told.get("displayName"),
         )
 
     def _path(self, credential: Credential) -> str:
         """sids may hold spaces and slashes (azure-facts 1.2), so every character of one is encoded."""
-        return f"{self._base}/subscriptions/{quote(credential.name, safe='')}"
+        return f"{self._service.base}/subscriptions/{quote(credential.name, safe='')}"
 
     def _write(
         self,
@@ -202,22 +181,6 @@ def _contended(credential: Credential) -> Sequence[str]:
     if credential.product is not None:
         shared.append(f"product {credential.product.lower()}")
     return sorted(shared) or [credential.key]
-
-
-def _properties(reply: Reply) -> Mapping[str, Any]:
-    payload = reply.json()
-    properties = payload.get("properties") if isinstance(payload, dict) else None
-    return properties if isinstance(properties, dict) else {}
-
-
-def _values(holder: Any, etag: str | None) -> Values | None:
-    """Both keys from an object that holds them; None when one is absent or null (azure-recorded 2)."""
-    if not isinstance(holder, Mapping):
-        return None
-    primary, secondary = holder.get("primaryKey"), holder.get("secondaryKey")
-    if not isinstance(primary, str) or not isinstance(secondary, str):
-        return None
-    return Values(primary=Secret(primary), secondary=Secret(secondary), etag=etag)
 
 
 def _last(arm_id: Any, kind: str) -> str | None:
