@@ -1,4 +1,4 @@
-"""What a PUT or PATCH of an apim subscription says, checked field by field.
+"""What a body says, checked field by field, and the fields of an apim subscription.
 
 Decides: which fields are understood, which values are right, and which entities they mean. Never here: state
 changes, or echoing a bad key value in an error: a message names the field and the rule only.
@@ -14,12 +14,15 @@ from typing import Any, Final
 from keyturn_emulator.apim import SLOTS, STATES, ApimService
 from keyturn_emulator.arm_errors import ArmError, invalid_content, invalid_fields
 
+Reader = Callable[[ApimService, Any], Any]
+Fields = Mapping[str, tuple[str, Reader]]  # field on the wire -> field of the entity, and how to read it
+
 
 class WrongValueError(ValueError):
     """The value of one field is refused; the text says by which rule."""
 
 
-def _text(low: int, high: int) -> Callable[[ApimService, Any], str]:
+def text(low: int, high: int) -> Reader:
     def read(_: ApimService, given: Any) -> str:
         if not isinstance(given, str) or not low <= len(given) <= high:
             raise WrongValueError(f"The value must be a string of {low} to {high} characters")
@@ -34,13 +37,13 @@ def _state(_: ApimService, given: Any) -> str:
     return str(given)
 
 
-def _flag(_: ApimService, given: Any) -> bool:
+def flag(_: ApimService, given: Any) -> bool:
     if not isinstance(given, bool):
         raise WrongValueError("The value must be true or false")
     return given
 
 
-def _date(_: ApimService, given: Any) -> datetime:
+def date(_: ApimService, given: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(given)
     except (TypeError, ValueError):
@@ -76,38 +79,36 @@ def _relative(service: ApimService, given: Any) -> str:
     return given[len(service.id) :] if given.lower().startswith(service.id.lower() + "/") else given
 
 
-_KEY = _text(1, 256)  # azure-facts 1.2
-_NAME = _text(1, 100)
+KEY = text(1, 256)  # azure-facts 1.2
+_NAME = text(1, 100)
 
-# field on the wire -> field of ApimSubscription, and how to read it
-_BOTH: Final[dict[str, tuple[str, Callable[[ApimService, Any], Any]]]] = {
+# the fields of an apim subscription
+_BOTH: Final[dict[str, tuple[str, Reader]]] = {
     "ownerId": ("owner", _owner),
     "scope": ("scope", _scope),
     "displayName": ("display_name", _NAME),
-    "primaryKey": ("primary", _KEY),
-    "secondaryKey": ("secondary", _KEY),
+    "primaryKey": ("primary", KEY),
+    "secondaryKey": ("secondary", KEY),
     "state": ("state", _state),
-    "allowTracing": ("allow_tracing", _flag),
+    "allowTracing": ("allow_tracing", flag),
 }
 CREATE_FIELDS: Final = _BOTH
 UPDATE_FIELDS: Final = _BOTH | {
-    "expirationDate": ("expires", _date),
-    "stateComment": ("state_comment", _text(0, 4096)),
+    "expirationDate": ("expires", date),
+    "stateComment": ("state_comment", text(0, 4096)),
 }
 
 
 def read_create(service: ApimService, body: bytes) -> dict[str, Any]:
     """The values of a PUT. Raises ArmError 400 naming every field that is missing, unknown or wrong."""
-    values = _read(service, body, CREATE_FIELDS)
-    missing = [name for name in ("scope", "displayName") if CREATE_FIELDS[name][0] not in values]
-    if missing:
-        raise invalid_fields(*((name, f"'{name}' must be specified") for name in missing))
+    values = read_fields(service, properties_of(body), CREATE_FIELDS)
+    demand(values, CREATE_FIELDS, "scope", "displayName")
     return values
 
 
 def read_update(service: ApimService, body: bytes) -> dict[str, Any]:
     """The values of a PATCH. Raises ArmError 400 naming every field that is unknown or wrong."""
-    return _read(service, body, UPDATE_FIELDS)
+    return read_fields(service, properties_of(body), UPDATE_FIELDS)
 
 
 def duplicates(service: ApimService, sid: str, values: Mapping[str, Any]) -> ArmError | None:
@@ -123,19 +124,17 @@ def duplicates(service: ApimService, sid: str, values: Mapping[str, Any]) -> Arm
     return invalid_fields(*wrong) if wrong else None
 
 
-def _read(
-    service: ApimService, body: bytes, known: Mapping[str, tuple[str, Callable[[ApimService, Any], Any]]]
-) -> dict[str, Any]:
-    properties = _properties(body)
+def read_fields(service: ApimService, given: Mapping[str, Any], known: Fields) -> dict[str, Any]:
+    """The values of `given` by our own names. Raises ArmError 400 naming every field that is unknown or wrong."""
     values: dict[str, Any] = {}
     wrong: list[tuple[str, str]] = []
-    for name, given in properties.items():
+    for name, value in given.items():
         if name not in known:
             wrong.append((name, f"Invalid field '{name}' specified"))
             continue
         field, read = known[name]
         try:
-            values[field] = read(service, given)
+            values[field] = read(service, value)
         except WrongValueError as error:
             wrong.append((name, str(error)))
     if wrong:
@@ -143,13 +142,28 @@ def _read(
     return values
 
 
-def _properties(body: bytes) -> dict[str, Any]:
-    """The `properties` of a body, which may hold nothing else."""
+def demand(values: Mapping[str, Any], known: Fields, *names: str) -> None:
+    """Raises ArmError 400 naming each of `names`, as the wire calls them, that `values` does not hold."""
+    missing = [name for name in names if known[name][0] not in values]
+    if missing:
+        raise invalid_fields(*((name, f"'{name}' must be specified") for name in missing))
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """A body that is an object. Raises ArmError 400 for any other."""
     try:
         content = json.loads(body)
     except ValueError:
         raise invalid_content("The body is no JSON") from None
-    if not isinstance(content, dict) or not isinstance(content.get("properties"), dict):
+    if not isinstance(content, dict):
+        raise invalid_content("The body must be an object")
+    return content
+
+
+def properties_of(body: bytes) -> dict[str, Any]:
+    """The `properties` of a body, which may hold nothing else. Raises ArmError 400."""
+    content = object_of(body)
+    if not isinstance(content.get("properties"), dict):
         raise invalid_content("The body must be an object with an object 'properties'")
     strange = [name for name in content if name != "properties"]
     if strange:
