@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from keyturn_emulator.named_values import NamedValues
 from keyturn_emulator.propagation import GatewayView, Slot
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class ApimService:
         self.routes: dict[str, Api] = {}  # by lower-case path
         self.products: dict[str, Product] = {}
         self.users: dict[str, User] = {}
+        self.named_values = NamedValues(world, lambda: etag_of(self._next_row()))
         self.subscriptions: dict[str, ApimSubscription] = {}  # in order of creation (azure-recorded 5)
         self._lived: dict[bytes, tuple[str, Slot]] = {}
         self.add_user(User("1", "Administrator", "", f"admin@{name}.example"))
@@ -337,6 +339,7 @@ class ApimService:
                 {name: _plain(getattr(entity, name)) for name in shown} | {"etag": entity.etag}
                 for entity in self.subscriptions.values()
             ],
+            "named_values": self.named_values.snapshot(),
         }
 
     # what follows from a write

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from keyturn_emulator.apim import etag_of
 from keyturn_emulator.apim_manners import ACTION, LISTING, SERVICE, check_match, page
 from keyturn_emulator.arm_errors import entity_not_found, invalid_content, invalid_fields, not_supported
 from keyturn_emulator.arm_routes import Row, Visit
@@ -37,7 +36,7 @@ def get_named_value(visit: Visit) -> Answer:
 
 
 def head_named_value(visit: Visit) -> Answer:
-    return Answer(200, b"", {"ETag": etag_of(_entity(visit).row)})
+    return Answer(200, b"", {"ETag": _entity(visit).etag})
 
 
 def list_named_values(visit: Visit) -> Answer:
@@ -51,7 +50,7 @@ def put_named_value(visit: Visit) -> Answer:
         raise invalid_fields(("namedValueId", "The id must be 1 to 256 characters without any of *#&+:<>?"))
     stored.land_all()
     there = stored.find(name)
-    check_match(visit, _etag(there), needed=False)
+    check_match(visit, there, needed=False)
     values = _read(visit.call.body)
     missing = [field for field, known in (("displayName", "display_name"),) if known not in values]
     if "value" not in values and "key_vault" not in values:
@@ -67,7 +66,7 @@ def put_named_value(visit: Visit) -> Answer:
 def patch_named_value(visit: Visit) -> Answer:
     visit.service.named_values.land_all()
     there = _entity(visit)
-    check_match(visit, _etag(there), needed=True)
+    check_match(visit, there, needed=True)
     values = _read(visit.call.body)
     if "value" in values:
         values.setdefault("key_vault", None)
@@ -78,7 +77,7 @@ def delete_named_value(visit: Visit) -> Answer:
     """What is missing is gone already, as for other entities (azure-recorded 3)."""
     visit.service.named_values.land_all()
     there = visit.service.named_values.find(visit.names["named_value"])
-    check_match(visit, _etag(there), needed=True)
+    check_match(visit, there, needed=True)
     if there is None:
         return Answer(204)
     visit.service.named_values.delete(there)
@@ -89,7 +88,7 @@ def list_value(visit: Visit) -> Answer:
     there = _entity(visit)
     if there.key_vault is not None:
         raise not_supported("listValue of a named value that Key Vault holds")
-    return json_answer(200, {"value": there.value}, {"ETag": etag_of(there.row)})
+    return json_answer(200, {"value": there.value}, {"ETag": there.etag})
 
 
 _ONE: Final = f"{SERVICE}/namedValues/{{named_value}}"
@@ -181,12 +180,8 @@ def _entity(visit: Visit) -> NamedValue:
     return there
 
 
-def _etag(entity: NamedValue | None) -> str | None:
-    return None if entity is None else etag_of(entity.row)
-
-
 def _told(visit: Visit, status: int, entity: NamedValue, *, echo: bool = False) -> Answer:
-    return indented_json_answer(status, _form(visit, entity, echo=echo), {"ETag": etag_of(entity.row)})
+    return indented_json_answer(status, _form(visit, entity, echo=echo), {"ETag": entity.etag})
 
 
 def _form(visit: Visit, entity: NamedValue, *, echo: bool) -> dict[str, Any]:

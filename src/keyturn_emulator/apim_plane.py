@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from keyturn_emulator import apim_forms as forms
+from keyturn_emulator import apim_named_values
 from keyturn_emulator.apim import MASTER, ApimService, ApimSubscription, etag_of
 from keyturn_emulator.apim_bodies import duplicates, read_create, read_update
 from keyturn_emulator.apim_manners import ACTION, LISTING, SERVICE, check_match, comparison, known, page
@@ -235,6 +236,7 @@ ROWS: Final = (
     Row("GET", f"{SERVICE}|apis", f"{ACTION}/apis/read", list_apis, LISTING),
     Row("GET", f"{SERVICE}/apis/{{api}}|", f"{ACTION}/apis/read", get_api),
     Row("GET", f"{SERVICE}|users", f"{ACTION}/users/read", list_users, LISTING),
+    *apim_named_values.ROWS,
 )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from keyturn_emulator.world import World
 
-HIDDEN: Final = ("value", "row")
+HIDDEN: Final = ("value",)
 
 
 @dataclass(slots=True, frozen=True)
@@ -26,7 +26,7 @@ class NamedValue:
     secret: bool = False
     tags: tuple[str, ...] = ()
     key_vault: str | None = None
-    row: int = 0
+    etag: str = ""
 
 
 @dataclass(slots=True, frozen=True)
@@ -39,13 +39,14 @@ class Accepted:
 
 
 class NamedValues:
-    """The named values of a service, by lower-case id in order of creation. `next_row` is the service's counter."""
+    """The named values of a service, by lower-case id in order of creation. `next_etag` counts for all of it."""
 
-    def __init__(self, world: World, next_row: Callable[[], int]) -> None:
+    def __init__(self, world: World, next_etag: Callable[[], str]) -> None:
         self._world = world
-        self._next_row = next_row
+        self._next_etag = next_etag
         self._found: dict[str, NamedValue] = {}
         self._accepted: list[Accepted] = []
+        self._operations = 0
 
     def all(self) -> list[NamedValue]:
         self._land(lambda write: write.at < self._world.clock.boot())
@@ -59,16 +60,17 @@ class NamedValues:
         """Store it. A write that changes nothing keeps the ETag, as it does for other entities (azure-recorded 1)."""
         self.land_all()
         there = self._found.get(wanted.id.lower())
-        if there is not None and replace(wanted, row=there.row) == there:
+        if there is not None and replace(wanted, etag=there.etag) == there:
             return there
-        made = replace(wanted, row=self._next_row())
+        made = replace(wanted, etag=self._next_etag())
         self._found[made.id.lower()] = made
         return made
 
     def accept(self, wanted: NamedValue) -> str:
         """Store it a little later; returns the id of the operation."""
         self.land_all()
-        operation = self._world.new_hex()[:24]
+        self._operations += 1
+        operation = f"{self._operations:024x}"
         self._accepted.append(Accepted(operation, wanted, self._world.clock.boot()))
         return operation
 
@@ -83,7 +85,7 @@ class NamedValues:
     def delete(self, entity: NamedValue) -> None:
         self.land_all()
         del self._found[entity.id.lower()]
-        self._next_row()
+        self._next_etag()
 
     def called(self, display_name: str, besides: str) -> NamedValue | None:
         """The named value of that display name, other than the one with the id `besides`."""
@@ -98,4 +100,4 @@ class NamedValues:
         landing: Iterable[Accepted] = [write for write in self._accepted if ready(write)]
         self._accepted = [write for write in self._accepted if not ready(write)]
         for write in landing:
-            self._found[write.coming.id.lower()] = replace(write.coming, row=self._next_row())
+            self._found[write.coming.id.lower()] = replace(write.coming, etag=self._next_etag())

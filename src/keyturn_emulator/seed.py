@@ -30,6 +30,7 @@ from keyturn_emulator.apim import (
 )
 from keyturn_emulator.clock import EmulatedClock, from_iso
 from keyturn_emulator.keyvault import Vault
+from keyturn_emulator.named_values import NamedValue
 from keyturn_emulator.rbac import Role, UnknownRole
 from keyturn_emulator.switches import SWITCHES
 from keyturn_emulator.world import Application, AzureSubscription, RoleAssignment, World
@@ -264,6 +265,8 @@ def _service(row: _Reader, world: World, azure: AzureSubscription, group: str) -
         _user(part, service)
     for part in row.each("subscriptions"):
         _apim_subscription(part, service)
+    for part in row.each("named_values"):
+        _named_value(part, service)
     row.close()
     world.services[service.key] = service
 
@@ -340,6 +343,21 @@ def _apim_subscription(part: _Reader, service: ApimService) -> None:
         primary=part.take("primary", str, None),
         secondary=part.take("secondary", str, None),
         allow_tracing=part.take("allow_tracing", bool, None),
+    )
+    part.close()
+
+
+def _named_value(part: _Reader, service: ApimService) -> None:
+    name = part.take("id", str)
+    service.named_values.put(
+        NamedValue(
+            id=name,
+            display_name=part.take("display_name", str, name),
+            value=part.take("value", str, ""),
+            secret=part.take("secret", bool, True),
+            tags=tuple(part.names("tags")),
+            key_vault=part.take("key_vault", str, None),
+        )
     )
     part.close()
 

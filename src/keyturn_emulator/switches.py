@@ -51,6 +51,16 @@ SWITCHES: Final[Mapping[str, Switch]] = MappingProxyType(
             "where no key is needed, a wrong one is let through: probes must not trust such an API",
             "a wrong key is refused there too, as the documented table reads (azure-facts 6)",
         ),
+        "named_value_echo": Switch(
+            False,
+            "PUT and PATCH of a secret named value answer its value, as they do for keys (azure-recorded 2)",
+            "no answer but listValue's holds it: nobody recorded one",
+        ),
+        "named_value_writes_accepted": Switch(
+            False,
+            "writes of named values are only accepted, with a Location, and take effect a little later",
+            "they are done when they are answered: the specification allows both",
+        ),
         "keyvault_empty_first_page": Switch(
             False,
             "Key Vault lists begin with an empty page and a nextLink, which does occur (azure-recorded 10)",
