@@ -19,9 +19,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from keyturn.errors import Conflict, Gone, KeyturnError, NotSent
-from keyturn.model import Credential, Event, Record, Secret, Slot
-from keyturn.policy import ProbeSpec
+from keyturn import tokens
+from keyturn.errors import Conflict, Gone, KeyturnError, Malformed, NotSent
+from keyturn.minting import TokenSink
+from keyturn.model import Credential, Event, Kind, Record, Secret, Slot
+from keyturn.policy import ProbeSpec, TokenSpec
 from keyturn.ports import (
     LONGEST_LEASE,
     Answer,
@@ -32,6 +34,7 @@ from keyturn.ports import (
     NotApplied,
     SendBy,
     Shown,
+    Sink,
     Stored,
     Tags,
     Uncertain,
@@ -156,7 +159,7 @@ def _ignore(_: Answer) -> None:
 
 @dataclass
 class MemoryEntity:
-    """An apim subscription: two values, an ETag that moves with every change, and what its gateways know."""
+    """A credential: two values, an ETag that moves with every change, and what its gateways know."""
 
     credential: Credential
     values: dict[Slot, str]
@@ -170,10 +173,11 @@ class MemoryEntity:
 
 
 class MemoryKeyring:
-    """A service with its apim subscriptions and gateways. Counts the ARM calls it answers."""
+    """A service with its credentials and gateways. Counts the ARM calls it answers. `sets=False`: its values can only
+    be regenerated, as a self-hosted gateway's."""
 
-    def __init__(self, clock: ManualClock, script: Script, *, fenced: bool = True) -> None:
-        self.clock, self.script, self.fenced = clock, script, fenced
+    def __init__(self, clock: ManualClock, script: Script, *, fenced: bool = True, sets: bool = True) -> None:
+        self.clock, self.script, self.fenced, self.sets = clock, script, fenced, sets
         self.entities: dict[str, MemoryEntity] = {}
         self.reads = 0
         self.writes = 0
@@ -200,6 +204,8 @@ class MemoryKeyring:
         return self._values(self._entity(credential))
 
     def set_value(self, credential: Credential, slot: Slot, value: Secret, etag: str, send_by: SendBy) -> Answer:
+        if not self.sets:
+            return _only_regenerated()
         self.script.reach("set_value")
         self._in_time(send_by)
         self.writes += 1
@@ -226,6 +232,8 @@ class MemoryKeyring:
         return self.script.effect("regenerate", apply)
 
     def prove_fence(self, credential: Credential, send_by: SendBy) -> Answer:
+        if not self.sets:
+            return _only_regenerated()
         self.script.reach("prove_fence")
         self._in_time(send_by)
         self.writes += 1
@@ -250,10 +258,10 @@ class MemoryKeyring:
         return chosen
 
     def accepts(self, value: str) -> bool:
-        """Whether the gateway, which learns of writes `delay` late, accepts the value now."""
+        """Whether the gateway, which learns of writes `delay` late, accepts the value, or the token, now."""
         horizon = self.clock.azure - self.delay
         return any(
-            value == self._known(entity, slot, horizon)
+            self._opens(entity, value, self._known(entity, slot, horizon))
             for entity in self.entities.values()
             if entity.state == "active"
             for slot in Slot
@@ -281,6 +289,17 @@ class MemoryKeyring:
         known = [value for at, written, value in entity.written if written is slot and at <= horizon]
         return known[-1] if known else None
 
+    def _opens(self, entity: MemoryEntity, shown: str, known: str | None) -> bool:
+        """An apim subscription's value opens by itself; of the other kinds, a token that it signed and that lasts."""
+        if known is None or entity.credential.kind is Kind.APIM_SUBSCRIPTION:
+            return shown == known
+        try:
+            token = tokens.parse(shown)
+        except Malformed:
+            return False
+        lasts = token.identity == entity.credential.identity and token.expires > self.clock.azure
+        return lasts and tokens.verify(token, Secret(known))
+
     def _raise(self, point: str) -> None:
         fault = self.script.fault_at(point)
         if isinstance(fault, KeyturnError):
@@ -289,6 +308,10 @@ class MemoryKeyring:
     def _in_time(self, send_by: SendBy) -> None:
         if self.clock.now() > send_by.at or self.clock.boottime() > send_by.boot:
             raise NotSent("the look is too old")
+
+
+def _only_regenerated() -> NotApplied:
+    return NotApplied(status=405, code="MethodNotAllowed", sentence="these values can only be regenerated")
 
 
 class MemorySink:
@@ -482,32 +505,51 @@ class MemoryCaller:
 class World:
     """One service, its sinks, a ledger and a clock. Several turns over one world are several keyturns."""
 
-    def __init__(self, clock: ManualClock | None = None, *, fenced: bool = True, ledger: str = "ledger-1") -> None:
+    def __init__(
+        self, clock: ManualClock | None = None, *, fenced: bool = True, sets: bool = True, ledger: str = "ledger-1"
+    ) -> None:
         self.clock = clock if clock is not None else ManualClock()
         self.script = Script()
-        self.keyring = MemoryKeyring(self.clock, self.script, fenced=fenced)
+        self.keyring = MemoryKeyring(self.clock, self.script, fenced=fenced, sets=sets)
         self.probe = MemoryProbe(self.keyring)
         self.ledger = MemoryLedger(self.script, name=ledger)
         self.evidence = MemoryEvidence()
         self.sinks: dict[str, list[MemorySink]] = {}
+        self.tokens: dict[str, TokenSpec] = {}
 
-    def add(self, sid: str, *, sinks: Sequence[str] = (), show: Slot | None = Slot.PRIMARY) -> Credential:
-        """An apim subscription with two random values, and sinks that show one of them (or nothing)."""
-        service = "/subscriptions/0000/resourceGroups/rg/providers/Microsoft.ApiManagement/service/shop-apim"
-        address = f"{service}/subscriptions/{sid}"
-        credential = Credential(id=f"shop/{sid}", key=address.lower(), address=address, service="shop", name=sid)
+    def add(
+        self,
+        name: str,
+        *,
+        sinks: Sequence[str] = (),
+        show: Slot | None = Slot.PRIMARY,
+        kind: Kind = Kind.APIM_SUBSCRIPTION,
+        tokens: TokenSpec | None = None,
+    ) -> Credential:
+        """A credential with two random values, and sinks that show one of them, or a token made from it (or nothing).
+        `name` is the sid, unless `kind` says otherwise."""
+        credential = _credential(kind, name)
         values = {slot: self.clock.random_bytes(16).hex() for slot in Slot}
         born = self.clock.azure - timedelta(days=365)
         written = [(born, slot, value) for slot, value in values.items()]
-        self.keyring.entities[sid] = MemoryEntity(credential=credential, values=values, written=written)
-        self.sinks[sid] = [MemorySink(name, self.clock, self.script) for name in sinks or [f"vault/{sid}"]]
+        self.keyring.entities[name] = MemoryEntity(credential=credential, values=values, written=written)
+        self.sinks[name] = [MemorySink(sink, self.clock, self.script) for sink in sinks or [f"vault/{name}"]]
+        if tokens is not None:
+            self.tokens[name] = tokens
         if show is not None:
-            for sink in self.sinks[sid]:
-                sink.put(values[show])
+            for sink in self.sinks_of(credential):
+                self._show(sink, Secret(values[show]))
         return credential
 
-    def sinks_of(self, credential: Credential) -> Sequence[MemorySink]:
-        return self.sinks[credential.name]
+    def _show(self, sink: Sink, value: Secret) -> None:
+        """As somebody else would write it: without tags."""
+        place = next(each for sinks in self.sinks.values() for each in sinks if each.name == sink.name)
+        shown = sink.mint(value, self.clock.azure)[0] if isinstance(sink, TokenSink) else value
+        place.put(shown.reveal())
+
+    def sinks_of(self, credential: Credential) -> Sequence[Sink]:
+        sinks, spec = self.sinks[credential.name], self.tokens.get(credential.name)
+        return sinks if spec is None else [TokenSink(sink, spec, credential.identity or "") for sink in sinks]
 
     def credential(self, sid: str) -> Credential:
         return self.keyring.entities[sid].credential
@@ -517,3 +559,23 @@ class World:
 
     def value(self, sid: str, slot: Slot) -> str:
         return self.keyring.entities[sid].values[slot]
+
+
+_SERVICE = "/subscriptions/0000/resourceGroups/rg/providers/Microsoft.ApiManagement/service/shop-apim"
+_PLACES = {Kind.APIM_SUBSCRIPTION: "subscriptions", Kind.TENANT: "tenant", Kind.GATEWAY: "gateways"}
+_IDENTITIES = {"access": "integration", "gitAccess": "git"}
+
+
+def _credential(kind: Kind, name: str) -> Credential:
+    """As its kind's keyring would find it."""
+    plain = kind is Kind.APIM_SUBSCRIPTION
+    address = f"{_SERVICE}/{_PLACES[kind]}/{name}"
+    return Credential(
+        id=f"shop/{name}" if plain else f"shop/{_PLACES[kind]}/{name}",
+        key=address.lower(),
+        address=address,
+        service="shop",
+        name=name,
+        kind=kind,
+        identity=None if plain else _IDENTITIES.get(name, name),
+    )

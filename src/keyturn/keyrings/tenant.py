@@ -147,8 +147,8 @@ class TenantKeyring:
         return (self._service.endpoint("management", "managementApiUrl"),)
 
     def _credential(self, name: str, reply: Reply) -> Credential:
-        address = f"{self._service.id}/tenant/{name}"
         told = properties(reply)
+        address = self._address(name, reply)
         return Credential(
             id=f"{self._alias}/tenant/{name}",
             key=address.lower(),
@@ -159,6 +159,13 @@ class TenantKeyring:
             identity=_identity(name, told),
             state=_state(told),
         )
+
+    def _address(self, name: str, reply: Reply) -> str:
+        """As Azure writes it, if it does: what is flat says "integration" or a path (azure-recorded 4)."""
+        derived = f"{self._service.id}/tenant/{name}"
+        payload = reply.json()
+        written = str(payload.get("id") or "") if isinstance(payload, dict) else ""
+        return written if written.lower() == derived.lower() else derived
 
     def _path(self, name: str) -> str:
         return f"{self._service.base}/tenant/{name}"
