@@ -200,6 +200,11 @@ def _absent(code: str, message: str) -> str:
     return _ABSENT.get(code, "it does not exist (any more)")
 
 
+def is_entity(gone: Gone) -> bool:
+    """Whether what is not there is the entity asked for, and not the service or what holds it."""
+    return gone.code == "ResourceNotFound" and _ABSENT["ServiceNotFound"] not in gone.message
+
+
 def _named(code: str) -> str:
     return f" {code}" if code else ""
 
