@@ -219,6 +219,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The value that this rotation gave to the turning slot; kept so that a detour does not renew it twice."""
     written: dict[str, Fingerprint] = {}
     """Per write-only sink, the last value whose writing was answered (rule A14)."""
+    tokens: dict[str, datetime] = {}
+    """Per sink that shows a token, when that token expires (UTC)."""
     looked_at: datetime | None = None
     refused_since: datetime | None = None
     """The first ask of this CONFIRM or PROVE that a gateway refused."""

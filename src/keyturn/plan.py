@@ -18,6 +18,8 @@ The states (`model.Stage`), one line each:
 How it is used: a turn reads the record, then the entity, then the sinks, and asks `next_step`. The answer is a
 record to save and at most one effect to send after the save. What came of the effect is learned into the record by
 `outcome`, and the turn asks again. The first row of `TABLE` whose stage and guard fit decides.
+What a sink shows is a value, or a token made from it: a sink whose token was made from a slot's value shows that
+slot's value, so that every rule holds for tokens as it does for values (ADR 0013).
 Rules A1 to A18, and the traces V1 to V15 that break without them: docs/protocol.md.
 """
 
@@ -32,6 +34,9 @@ import msgspec
 from keyturn.model import Event, Fingerprint, Hold, Mode, Record, Slot, SlotRecord, Stage, Waiting, WriteIntent
 from keyturn.policy import Policy, Retire, backoff, due, due_at, spell, spread
 from keyturn.scene import Scene, Seen, SinkSeen, mark
+
+DISABLED = "disabled"
+"""The state of tenant access keys that are switched off."""
 
 MOST_CANDIDATES = 8
 """Rule A9: so many values are drawn for one renew at most; then a person must look."""
@@ -139,8 +144,9 @@ def rows() -> tuple[Row, ...]:
         Row("adopt: empty", UNKNOWN, _policy_adopts, _adopt_empty, (Stage.IDLE,), "A13"),
         Row("adopt: hold", UNKNOWN, _always, _hold_empty, rule="A13"),
 
-        # drift: a sink does not show the active value
+        # drift: a sink does not show the active value, or a token made from it that is fresh
         Row("foreign in a new sink", ADOPTED, _new_sink_is_foreign, _hold_foreign, rule="A13"),
+        Row("renew the token", REPAIRING, _stale_and_publishable, _renew_token, (Stage.PUBLISH,)),
         Row("repair", REPAIRING, _drifted_and_publishable, _repair, (Stage.PUBLISH,), "A7"),
         Row("fail over", REPAIRING | CONFIRM, _dead_and_rescue, _fail_over, (Stage.PUBLISH,), "A12"),
         Row("confirm first", REPAIRING, _drifted, _confirm_first, (Stage.CONFIRM,), "A12"),
@@ -333,6 +339,7 @@ def _wait(
 ) -> Step:
     """Store why nothing happens before `until`; the turn ends. A changed reason is a line of history."""
     failures = s.record.failures + 1 if failing else 0
+    until = min(until, s.next_stale or until)  # no wait outlasts a token
     record = s.record.but(not_before=max(until, s.now), waiting=waiting, failures=failures)
     told = s.record.waiting is not None and s.record.waiting.reason == waiting.reason
     event = Event(at=s.now, kind="wait", sentence=waiting.sentence, rule=waiting.rule)
@@ -441,6 +448,12 @@ def _wait_inactive(s: Scene) -> Step:
         sentence=f"the apim subscription is {s.seen.state}: gateways refuse both its values, so nothing can be proven",
         shorter="activate it in API Management, then `keyturn run`",
     )
+    if s.seen.state == DISABLED:
+        waiting = Waiting(
+            reason="not-active",
+            sentence="it is disabled: the management endpoint refuses whatever is made from its values",
+            shorter=f"`keyturn key enable {s.record.id}`, then `keyturn run`",
+        )
     return _wait(s, "not active", s.now + min(s.policy.look_every, timedelta(hours=1)), waiting)
 
 
@@ -573,6 +586,18 @@ def _dead_and_rescue(s: Scene) -> bool:
 def _new_sink_is_foreign(s: Scene) -> bool:
     """A sink that came with a changed configuration holds somebody else's value: it may be another secret."""
     return any(sink.name not in s.record.sinks for sink in _foreign(s))
+
+
+def _stale_and_publishable(s: Scene) -> bool:
+    return s.refreshes(s.active) and s.publishable(s.active)
+
+
+def _renew_token(s: Scene) -> Step:
+    """The key behind it stays, and the old token works until its own end. Both ends are by Azure's clock, so that a
+    wrong one here neither delays this nor makes a token that has ended already."""
+    ends = [f"until {k.expires:%Y-%m-%d %H:%M} UTC" if k.expires else "none yet" for k in s.without(s.active)]
+    told = "; ".join(f"{k.name} {end}" for k, end in zip(s.without(s.active), ends, strict=True))
+    return _move(s, "renew the token", Stage.PUBLISH, f"a fresh token is due: {told}", target=s.active)
 
 
 def _repair(s: Scene) -> Step:
@@ -913,7 +938,12 @@ def _ask(s: Scene) -> Step:
 
 
 def _target_lost(s: Scene) -> bool:
-    return not s.publishable(s.target)
+    return not s.publishable(s.target) and not _refreshed(s)
+
+
+def _refreshed(s: Scene) -> bool:
+    """The active value stands in every sink, fresh again: that it was never confirmed says nothing against it."""
+    return s.target is s.active and not s.without(s.target) and s.settled(s.target)
 
 
 def _target_lost_and_rescue(s: Scene) -> bool:
@@ -921,7 +951,7 @@ def _target_lost_and_rescue(s: Scene) -> bool:
 
 
 def _published(s: Scene) -> bool:
-    return not s.without(s.target) and not s.unreadable
+    return not s.without(s.target) and not s.unreadable and not s.sealed
 
 
 def _close_publish(s: Scene) -> Step:

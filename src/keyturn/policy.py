@@ -15,6 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from keyturn.model import Mode, Record, Slot
+from keyturn.tokens import LONGEST_LIFE
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -39,6 +40,28 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True):
     header: str = "Ocp-Apim-Subscription-Key"
     query: str | None = None
     gateways: tuple[str, ...] = ()
+
+
+class TokenKind(StrEnum):
+    """What a token opens, and so which keys sign it."""
+
+    GATEWAY = "gateway"  # lets a self-hosted gateway read its configuration; signed with that gateway's keys
+    MANAGEMENT = "management"  # opens the direct management endpoint; signed with the tenant access keys
+
+
+class TokenSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that is kept fresh: how long each lives, and how long before its end the next one is published."""
+
+    kind: TokenKind
+    lifetime: timedelta = 30 * DAY
+    renew_before: timedelta | None = None
+    """None: a third of the lifetime."""
+    short: bool = False
+    """The short form of a management token, which only gateway tokens prove (azure-recorded 7)."""
+
+    @property
+    def renews_before(self) -> timedelta:
+        return self.renew_before if self.renew_before is not None else self.lifetime / 3
 
 
 class Consumers(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +98,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     deadline: timedelta = MINUTE
     late: timedelta = 15 * MINUTE
     max_clock_skew: timedelta = MINUTE
+    tokens: tuple[TokenSpec, ...] = ()
+    """What is published instead of a value, or beside it."""
 
     @property
     def drain_limit(self) -> timedelta:
@@ -190,6 +215,25 @@ def shortfalls(policy: Policy) -> tuple[str, ...]:
         found.append(
             f"rotate.every: {spell(policy.every)} is not longer than drain {spell(policy.drain)}: "
             f"the next rotation would wait for the last one."
+        )
+    return (*found, *(sentence for spec in policy.tokens for sentence in token_shortfalls(policy, spec)))
+
+
+def token_shortfalls(policy: Policy, spec: TokenSpec) -> tuple[str, ...]:
+    """What is wrong with one token's spans. Rule A3's sum again: a caller that has just read the old token goes on
+    with it for its cache time, so the next one must stand in the sink at least that long before the old one ends."""
+    found = []
+    if spec.lifetime > LONGEST_LIFE:
+        found.append(
+            f"lifetime: {spell(spec.lifetime)} is longer than {spell(LONGEST_LIFE)}, the most that Azure gives a token."
+        )
+    if spec.renews_before >= spec.lifetime:
+        found.append(f"renew_before: {spell(spec.renews_before)} is not shorter than lifetime {spell(spec.lifetime)}.")
+    how, least = drain_bounds(policy)[0]
+    if spec.renews_before < least:
+        found.append(
+            f"renew_before: {spell(spec.renews_before)} is shorter than what your callers need: {how}. "
+            f"Raise renew_before or lifetime, or lower the terms if they are really shorter."
         )
     return tuple(found)
 

@@ -27,6 +27,12 @@ class SinkSeen(msgspec.Struct, frozen=True, kw_only=True):
     ledger: str | None = None
     seq: int | None = None
     slot: Slot | None = None
+    sealed: bool = False
+    """It shows a token, and the live values are not at hand to tell which of them it was made from."""
+    expires: datetime | None = None
+    """When the token that it shows stops working, by Azure's clock; None where it shows a value itself."""
+    renew_at: datetime | None = None
+    """From when on that token counts as stale: a fresh one is due."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +77,8 @@ class Scene:
             return False
         if self.seen.listed:
             return True
+        if self.sealed:
+            return False
         unmoved = self.record.etag == self.seen.etag
         asking = self.record.stage in {Stage.CONFIRM, Stage.PROVE}
         return unmoved and (self.policy.trust_etag or asking)
@@ -102,20 +110,40 @@ class Scene:
     def unreadable(self) -> tuple[SinkSeen, ...]:
         return tuple(sink for sink in self.seen.sinks if sink.problem is not None)
 
+    @cached_property
+    def sealed(self) -> bool:
+        """Some sink shows a token of which nobody can tell yet who signed it: the values must be read."""
+        return any(sink.sealed for sink in self.seen.sinks)
+
     def shows(self, sink: SinkSeen) -> Fingerprint | None:
         """What a sink shows; for a write-only one, what its last answered write left there (rule A14)."""
         return self.record.written.get(sink.name) if sink.write_only else sink.shows
 
     def without(self, slot: Slot) -> tuple[SinkSeen, ...]:
-        """The sinks known not to hold the slot's live value."""
+        """The sinks known not to hold the slot's live value, or a token made from it that is still fresh."""
         value = self.live(slot)
-        return tuple(s for s in self.seen.sinks if s.problem is None and self.shows(s) != value)
+        return tuple(s for s in self.known if self.shows(s) != value or self.stale(s))
+
+    @cached_property
+    def known(self) -> tuple[SinkSeen, ...]:
+        """The sinks that were read and understood."""
+        return tuple(sink for sink in self.seen.sinks if sink.problem is None and not sink.sealed)
+
+    def stale(self, sink: SinkSeen) -> bool:
+        """The token that it shows is due for a fresh one, by Azure's clock: that is the one that will refuse it."""
+        return sink.renew_at is not None and self.now - self.seen.skew >= sink.renew_at
+
+    @cached_property
+    def next_stale(self) -> datetime | None:
+        """When, by this machine's clock, the next token that is still fresh will be stale."""
+        ends = [sink.renew_at + self.seen.skew for sink in self.seen.sinks if sink.renew_at and not self.stale(sink)]
+        return min(ends, default=None)
 
     @cached_property
     def dead(self) -> tuple[SinkSeen, ...]:
         """The sinks that show a value which no slot holds: whoever reads them is refused."""
         alive = {self.live(Slot.PRIMARY), self.live(Slot.SECONDARY), None}
-        return tuple(s for s in self.seen.sinks if s.problem is None and self.shows(s) not in alive)
+        return tuple(s for s in self.known if self.shows(s) not in alive)
 
     @cached_property
     def equal_slots(self) -> bool:
@@ -139,7 +167,13 @@ class Scene:
 
     def publishable(self, slot: Slot) -> bool:
         """Rule A5: live in this turn's look, confirmed by the gateways, and settled."""
-        return self.values_current and self.confirmed(slot) and self.settled(slot)
+        return self.values_current and (self.confirmed(slot) or self.refreshes(slot)) and self.settled(slot)
+
+    def refreshes(self, slot: Slot) -> bool:
+        """All that is missing are fresh tokens of a value that those very sinks show already. Nobody is handed another
+        value, so there is nothing to confirm; and a probe that fails must not let a token run out (ADR 0013)."""
+        missing = self.without(slot)
+        return bool(missing) and all(self.shows(sink) == self.live(slot) for sink in missing)
 
     @cached_property
     def rescue(self) -> Slot | None:
@@ -158,20 +192,20 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
     for slot in Slot:
         kept = _timed(record.slot(slot), scene)
         values = {kept.fingerprint, *(kept.intent.candidates if kept.intent else ())} - {None}
-        shown = any(scene.shows(sink) in values for sink in seen.sinks if sink.problem is None)
+        shown = any(scene.shows(sink) in values for sink in scene.known)
         being_published = record.stage is Stage.PUBLISH and record.target is slot
         if shown:
             kept = msgspec.structs.replace(kept, exposed=True, quiet_since=None)
         elif kept.exposed and not being_published and _sees_everything(scene):
             kept = msgspec.structs.replace(kept, exposed=False, quiet_since=now)
         record = record.but(**{slot.value: kept})
-    return record.but(sinks=_own_sinks(scene))
+    return record.but(sinks=_own_sinks(scene), tokens=_tokens(scene))
 
 
 def _sees_everything(scene: Scene) -> bool:
     """Every sink was read, and what a write-only one shows is known from an answered write (rule A14)."""
     unknown = any(sink.write_only and sink.name not in scene.record.written for sink in scene.seen.sinks)
-    return not (scene.unreadable or unknown or scene.skewed or scene.record.stage is Stage.UNKNOWN)
+    return not (scene.unreadable or scene.sealed or unknown or scene.skewed or scene.record.stage is Stage.UNKNOWN)
 
 
 def _own_sinks(scene: Scene) -> tuple[str, ...]:
@@ -180,6 +214,13 @@ def _own_sinks(scene: Scene) -> tuple[str, ...]:
     found = [k.name for k in scene.seen.sinks if scene.shows(k) in alive or k.ledger in ours or k.write_only]
     known = [name for name in scene.record.sinks if name in {sink.name for sink in scene.seen.sinks}]
     return tuple(sorted({*known, *found}))
+
+
+def _tokens(scene: Scene) -> dict[str, datetime]:
+    """When each sink's token expires; what an unreadable sink showed last is remembered."""
+    kept = scene.record.tokens
+    found = {sink.name: kept.get(sink.name) if sink.problem is not None else sink.expires for sink in scene.seen.sinks}
+    return {name: expires for name, expires in found.items() if expires is not None}
 
 
 def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:

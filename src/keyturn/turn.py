@@ -10,16 +10,18 @@ Never here: a decision (that is `plan`), a thread, a loop that sleeps for longer
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from keyturn import outcome, plan
 from keyturn.errors import Conflict, Gone, KeyturnError, NeedsPerson, NotSent, Refused, TryAgain
-from keyturn.model import Credential, Event, Fingerprint, Mode, Record, Secret, Slot
+from keyturn.minting import TokenSink, presented
+from keyturn.model import Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot
 from keyturn.policy import Policy, due_at
 from keyturn.ports import (
     Answer,
@@ -46,6 +48,8 @@ MOST_MOVES = 60
 
 MOST_DROPPED = 3
 """So many effects of one turn may be dropped for an old look; then it waits."""
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 NEAR_EXPIRY = timedelta(days=30)
 """Key Vault raises SecretNearExpiry 30 days before a secret expires, so expiry = next due + 30 days means due."""
@@ -166,7 +170,10 @@ class Turn:
             return Sight(record=stored.record, seen=seen)
         values = self._keyring.read_values(credential)
         live = {slot: values.of(slot).fingerprint(self._ledger.salt) for slot in Slot}
-        return Sight(record=stored.record, seen=seen, live=live)
+        for slot in Slot:
+            self._held.keep(live[slot], values.of(slot))
+        sinks = self._read_tokens(credential, stored.record, tuple(live.values()), seen.sinks)
+        return Sight(record=stored.record, seen=msgspec.structs.replace(seen, sinks=sinks), live=live)
 
     def _give_up(self, credential: Credential, policy: Policy, sentence: str, hint: str = "") -> None:
         """The turn gets nowhere: end it with a wait rather than press on."""
@@ -218,7 +225,7 @@ class Turn:
                 return self._write(credential, policy, stored.version, step, write, look)
             case plan.Ask() as ask:
                 version = self._save(step.record, stored.version, [])
-                return self._ask(policy, step.record, version, ask, look)
+                return self._ask(credential, policy, step.record, version, ask, look)
             case plan.Publish() as publish:
                 version = self._save(step.record, stored.version, events)
                 return self._publish(credential, policy, step.record, version, publish, look)
@@ -251,7 +258,7 @@ class Turn:
         except TryAgain as later:
             seen = msgspec.structs.replace(seen, problem=later.message, retry_after=later.after)
         else:
-            sinks = tuple(self._read_sink(sink) for sink in self._sinks(credential))
+            sinks = tuple(self._read_sink(sink, stored.record) for sink in self._sinks(credential))
             seen = msgspec.structs.replace(
                 seen, state=entity.state, etag=entity.etag, skew=skew, used=used, sinks=sinks
             )
@@ -259,20 +266,50 @@ class Turn:
         held = self._held.which([record.primary.fingerprint, record.secondary.fingerprint])
         return Look(seen=msgspec.structs.replace(seen, held=held), at=at, boot=boot, version=stored.version)
 
-    def _read_sink(self, sink: Sink) -> SinkSeen:
+    def _read_sink(self, sink: Sink, record: Record, live: Sequence[Fingerprint | None] = ()) -> SinkSeen:
+        """What it shows now. `live` are the values that were just read, where the record does not have them yet."""
         if sink.write_only:
-            return SinkSeen(name=sink.name, write_only=True)
+            return _unread(sink, record.tokens.get(sink.name))
         try:
             shown: Shown = sink.read()
         except KeyturnError as problem:
             return SinkSeen(name=sink.name, problem=_told(problem))
+        if isinstance(sink, TokenSink):
+            known = live or [record.primary.fingerprint, record.secondary.fingerprint]
+            return self._token_seen(sink, shown, known)
         shows = None if shown.value is None else shown.value.fingerprint(self._ledger.salt)
         if shows is not None and shown.value is not None:
             self._held.keep(shows, shown.value)
         return SinkSeen(name=sink.name, shows=shows, ledger=shown.ledger, seq=shown.seq, slot=shown.slot)
 
+    def _token_seen(self, sink: TokenSink, shown: Shown, known: Sequence[Fingerprint | None]) -> SinkSeen:
+        """A token shows the value that it was made from. Which one that is, only the values themselves tell: where
+        one of them is not at hand, the sink is sealed; what none of them made is foreign."""
+        tagged = SinkSeen(name=sink.name, ledger=shown.ledger, seq=shown.seq, slot=shown.slot)
+        if shown.value is None:
+            return tagged
+        held = {fingerprint: self._held.get(fingerprint) for fingerprint in known}
+        signer = sink.made_from(shown.value, [key for key in held.values() if key is not None])
+        if signer is None and None in held.values():
+            return msgspec.structs.replace(tagged, sealed=True)
+        if signer is None:  # even a live value itself is no token: it counts as shown, and as stale
+            shows = shown.value.fingerprint(self._ledger.salt)
+            return msgspec.structs.replace(tagged, shows=shows, renew_at=LONG_AGO)
+        return _with_end(tagged, sink, sink.expires(shown.value), shows=signer.fingerprint(self._ledger.salt))
+
+    def _read_tokens(
+        self, credential: Credential, record: Record, live: Sequence[Fingerprint | None], seen: Sequence[SinkSeen]
+    ) -> tuple[SinkSeen, ...]:
+        """The sinks of a look, those with tokens read again now that the values are at hand."""
+        fresh = {
+            sink.name: self._read_sink(sink, record, live)
+            for sink in self._sinks(credential)
+            if isinstance(sink, TokenSink) and not sink.write_only
+        }
+        return tuple(fresh.get(sink.name, sink) for sink in seen)
+
     def _fence(self, credential: Credential) -> bool | None:
-        if _service_key(credential) in self._unfenced:
+        if _fence_note(credential) in self._unfenced:
             return False
         return True if self._ledger.note(_fence_note(credential)) is not None else None
 
@@ -296,7 +333,9 @@ class Turn:
             )
             self._save(told[0], version, [told[1]])
             return None
-        return self._learn_values(record, version, values, policy, look)
+        learned = self._learn_values(record, version, values, policy, look)
+        live = [values.of(slot).fingerprint(self._ledger.salt) for slot in Slot]
+        return self._kept(learned, learned.version, sinks=self._read_tokens(credential, record, live, look.seen.sinks))
 
     def _learn_values(self, record: Record, version: int, values: Values, policy: Policy, look: Look) -> Look:
         """Keep both values in memory, their fingerprints in the record."""
@@ -330,7 +369,7 @@ class Turn:
                 case Uncertain(sentence=sentence):
                     told = outcome.learn_no_answer(record, sentence, now)
                 case _:
-                    self._unfenced.add(_service_key(credential))
+                    self._unfenced.add(_fence_note(credential))
                     return self._kept(look, version, fence=False)
         self._save(told[0], version, [told[1]])
         return None
@@ -345,7 +384,7 @@ class Turn:
         look: Look,
     ) -> Look | None:
         """Save the intent, write the slot once, learn the answer."""
-        record, value = self._with_candidate(step.record, write)
+        record, value = self._with_candidate(credential, step.record, write)
         version = self._save(record, expected, [step.event] if step.event is not None else [])
         send_by = self._send_by(look, policy)
         try:
@@ -358,11 +397,17 @@ class Turn:
             raise
         return self._learn_write(record, version, write, answer, policy, look)
 
-    def _with_candidate(self, record: Record, write: plan.Write) -> tuple[Record, Secret | None]:
-        """Draw a value as Azure draws its own, 32 lower-case hex digits of 16 random bytes, into the intent (A9)."""
+    def _with_candidate(
+        self, credential: Credential, record: Record, write: plan.Write
+    ) -> tuple[Record, Secret | None]:
+        """Draw a value as Azure draws its own into the intent (A9): 16 random bytes in lower-case hex for an apim
+        subscription, 64 in base64 for the others (azure-recorded 6)."""
         if write.mode is Mode.REGENERATE:
             return record, None
-        return self._with_value(record, write.slot, Secret(self._clock.random_bytes(16).hex()))
+        if credential.kind is Kind.APIM_SUBSCRIPTION:
+            return self._with_value(record, write.slot, Secret(self._clock.random_bytes(16).hex()))
+        drawn = base64.b64encode(self._clock.random_bytes(64)).decode()
+        return self._with_value(record, write.slot, Secret(drawn))
 
     def _with_value(self, record: Record, slot: Slot, value: Secret) -> tuple[Record, Secret]:
         fingerprint = value.fingerprint(self._ledger.salt)
@@ -413,7 +458,9 @@ class Turn:
             return self._kept(look, version)
         return None
 
-    def _ask(self, policy: Policy, record: Record, version: int, ask: plan.Ask, look: Look) -> Look | None:
+    def _ask(
+        self, credential: Credential, policy: Policy, record: Record, version: int, ask: plan.Ask, look: Look
+    ) -> Look | None:
         value, spec = self._held.get(ask.fingerprint), policy.probe
         assert value is not None  # noqa: S101 - the row asked for it
         assert spec is not None  # noqa: S101 - the row asked for it
@@ -423,7 +470,8 @@ class Turn:
             told = outcome.learn_no_answer(record, problem.message, self._clock.now(), hint=problem.hint)
             self._save(told[0], version, [told[1]])
             return None
-        verdict = self._probe.ask(gateways, spec, value, policy.accepts)
+        shown = presented(credential, value, self._clock.now() - look.seen.skew)
+        verdict = self._probe.ask(gateways, spec, shown, policy.accepts)
         now = self._clock.now()
         if verdict.accepted and not verdict.proves_nothing:
             learned, event = outcome.learn_accepted(record, ask.slot, ask.fingerprint, now)
@@ -441,8 +489,8 @@ class Turn:
         look: Look,
     ) -> Look | None:
         """Write every sink that does not show the value, read each again, save. Too late to write: look anew."""
-        value = self._held.get(publish.fingerprint)
-        assert value is not None  # noqa: S101 - the row asked for it
+        key = self._held.get(publish.fingerprint)
+        assert key is not None  # noqa: S101 - the row asked for it
         tags = self._tags(credential, policy, record, publish.slot)
         written_only: list[str] = []
         refused: dict[str, NotApplied] = {}
@@ -452,12 +500,17 @@ class Turn:
         for sink in self._sinks(credential):
             if sink.name not in publish.sinks:
                 continue
+            value, ends = key, None
+            if isinstance(sink, TokenSink):
+                value, ends = sink.mint(key, self._clock.now() - look.seen.skew)
             try:
-                answer = sink.write(value, tags, self._send_by(look, policy))
+                answer = sink.write(value, _ending(tags, sink, ends), self._send_by(look, policy))
             except NotSent as late:
                 dropped = late  # the other sinks must not wait for this one
                 continue
-            fresh[sink.name] = self._read_sink(sink)
+            if sink.write_only and isinstance(answer, Applied) and ends is not None:
+                record = record.but(tokens={**record.tokens, sink.name: ends})
+            fresh[sink.name] = self._read_sink(sink, record)
             if isinstance(answer, NotApplied):
                 refused[sink.name] = answer
             elif sink.write_only and isinstance(answer, Applied):
@@ -558,6 +611,24 @@ class Turn:
         return stored, look
 
 
+def _unread(sink: Sink, ends: datetime | None) -> SinkSeen:
+    """A write-only sink: of its token, the record alone tells when it ends."""
+    seen = SinkSeen(name=sink.name, write_only=True)
+    return _with_end(seen, sink, ends) if isinstance(sink, TokenSink) else seen
+
+
+def _with_end(seen: SinkSeen, sink: TokenSink, ends: datetime | None, **changes: object) -> SinkSeen:
+    renew_at = None if ends is None else ends - sink.spec.renews_before
+    return msgspec.structs.replace(seen, expires=ends, renew_at=renew_at, **changes)
+
+
+def _ending(tags: Tags, sink: Sink, ends: datetime | None) -> Tags:
+    """A token's own end is its sink's, too."""
+    if ends is None or not isinstance(sink, TokenSink):
+        return tags
+    return msgspec.structs.replace(tags, expires=ends, validity_days=max(1, sink.spec.lifetime.days))
+
+
 def _told(problem: KeyturnError) -> str:
     """What a record keeps of a problem. A hint that says to wait is left out: the record has its own wait."""
     told = problem.hint and not isinstance(problem, TryAgain)
@@ -582,4 +653,6 @@ def _service_key(credential: Credential) -> str:
 
 
 def _fence_note(credential: Credential) -> str:
-    return f"fence {_service_key(credential)}"
+    """Each kind of entity proves its own: they are written by different operations."""
+    kind = "" if credential.kind is Kind.APIM_SUBSCRIPTION else f" {credential.kind}"
+    return f"fence {_service_key(credential)}{kind}"
