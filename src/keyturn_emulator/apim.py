@@ -15,15 +15,15 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
+from keyturn_emulator.credentials import Credentials
 from keyturn_emulator.named_values import NamedValues
-from keyturn_emulator.propagation import GatewayView, Slot
+from keyturn_emulator.propagation import SLOTS, GatewayView, Slot
 
 if TYPE_CHECKING:
     from keyturn_emulator.world import World
 
-SLOTS: Final[tuple[Slot, ...]] = get_args(Slot)
 STATES: Final = ("suspended", "active", "expired", "submitted", "rejected", "cancelled")
 DEFAULT_HEADER: Final = "Ocp-Apim-Subscription-Key"
 DEFAULT_QUERY: Final = "subscription-key"
@@ -68,6 +68,13 @@ class User:
     first_name: str = ""
     last_name: str = ""
     email: str = ""
+    row: int = 0
+    groups_row: int = 0
+
+    @property
+    def etag(self) -> str:
+        """Two rowversions, its own and that of its groups (azure-recorded 1)."""
+        return f'"{base64.b64encode(self.row.to_bytes(8, "big") + self.groups_row.to_bytes(8, "big")).decode()}"'
 
 
 @dataclass(slots=True)
@@ -162,6 +169,7 @@ class ApimService:
         self.users: dict[str, User] = {}
         self.named_values = NamedValues(world, lambda: etag_of(self._next_row()))
         self.subscriptions: dict[str, ApimSubscription] = {}  # in order of creation (azure-recorded 5)
+        self.credentials = Credentials(world, self._next_row)
         self._lived: dict[bytes, tuple[str, Slot]] = {}
         self.add_user(User("1", "Administrator", "", f"admin@{name}.example"))
         self.add_subscription(MASTER, scope=WHOLE_SERVICE, display_name="Built-in all-access subscription")
@@ -197,6 +205,7 @@ class ApimService:
         return product
 
     def add_user(self, user: User) -> User:
+        user.row, user.groups_row = self._next_row(), self._next_row()
         self.users[user.id.lower()] = user
         return user
 

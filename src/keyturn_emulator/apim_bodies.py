@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from keyturn_emulator.apim import SLOTS, STATES, ApimService
+from keyturn_emulator.apim import STATES, ApimService
 from keyturn_emulator.arm_errors import ArmError, invalid_content, invalid_fields
+from keyturn_emulator.propagation import SLOTS
 
 Reader = Callable[[ApimService, Any], Any]
 Fields = Mapping[str, tuple[str, Reader]]  # field on the wire -> field of the entity, and how to read it

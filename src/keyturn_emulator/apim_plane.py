@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from keyturn_emulator import apim_forms as forms
-from keyturn_emulator import apim_named_values
+from keyturn_emulator import apim_gateways, apim_named_values, apim_tenant, apim_users
 from keyturn_emulator.apim import MASTER, ApimService, ApimSubscription, etag_of
 from keyturn_emulator.apim_bodies import duplicates, read_create, read_update
 from keyturn_emulator.apim_manners import ACTION, LISTING, SERVICE, check_match, comparison, known, page
@@ -147,10 +147,6 @@ def get_api(visit: Visit) -> Answer:
     return indented_json_answer(200, forms.api(visit.service, api), {"ETag": etag_of(api.row)})
 
 
-def list_users(visit: Visit) -> Answer:
-    return page(visit, visit.service.users.values(), lambda item: forms.user(visit.service, item))
-
-
 # services
 
 
@@ -235,7 +231,9 @@ ROWS: Final = (
     ),
     Row("GET", f"{SERVICE}|apis", f"{ACTION}/apis/read", list_apis, LISTING),
     Row("GET", f"{SERVICE}/apis/{{api}}|", f"{ACTION}/apis/read", get_api),
-    Row("GET", f"{SERVICE}|users", f"{ACTION}/users/read", list_users, LISTING),
+    *apim_gateways.ROWS,
+    *apim_tenant.ROWS,
+    *apim_users.ROWS,
     *apim_named_values.ROWS,
 )
 

@@ -159,6 +159,10 @@ def precondition_failed() -> ArmError:
     return ArmError(412, "PreconditionFailed", message, {"details": None})
 
 
+def not_in_this_tier() -> ArmError:
+    return ArmError(400, "MethodNotAllowedInPricingTier", "Method not allowed in this pricing tier", {"details": None})
+
+
 def version_not_allowed(supported: Iterable[str]) -> ArmError:
     message = (
         "API version query parameter is not specified or was specified incorrectly.  Supported versions: "

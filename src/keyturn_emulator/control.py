@@ -19,11 +19,12 @@ from hmac import compare_digest
 from typing import Any
 
 from keyturn_emulator import faults
-from keyturn_emulator.apim import SLOTS, ApimService
+from keyturn_emulator.apim import ApimService
 from keyturn_emulator.azure import Azure
 from keyturn_emulator.clock import from_iso, iso
 from keyturn_emulator.faults import FaultError
 from keyturn_emulator.keyvault import SecretVersion, Vault
+from keyturn_emulator.propagation import SLOTS
 from keyturn_emulator.seed import SeedError
 from keyturn_emulator.switches import SWITCHES, is_on
 from keyturn_emulator.wire import Answer, Call, json_answer

@@ -13,9 +13,10 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 
 Slot = Literal["primary", "secondary"]
+SLOTS: Final[tuple[Slot, ...]] = get_args(Slot)
 Place = tuple[str, Slot]  # the sid of an apim subscription, and the slot
 
 
@@ -106,6 +107,10 @@ class GatewayView:
     def grants(self, value: str) -> list[Grant]:
         """Where the value lives as far as this gateway knows. Call `settle` first."""
         return self._grants.get(value, [])
+
+    def values(self, sid: str, slot: Slot) -> list[str]:
+        """The values that this gateway knows in a slot, oldest first. Call `settle` first."""
+        return [value for value, _ in self._values.get((sid, slot), ())]
 
     def standing(self, sid: str) -> Standing | None:
         return self._standings.get(sid)

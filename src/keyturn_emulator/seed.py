@@ -28,9 +28,12 @@ from keyturn_emulator.apim import (
     Product,
     User,
 )
+from keyturn_emulator.apim_gateways import TIERS, is_gateway_id
 from keyturn_emulator.clock import EmulatedClock, from_iso
+from keyturn_emulator.credentials import ACCESS, GIT_ACCESS, Place, TenantAccess
 from keyturn_emulator.keyvault import Vault
 from keyturn_emulator.named_values import NamedValue
+from keyturn_emulator.propagation import SLOTS, GatewayView
 from keyturn_emulator.rbac import Role, UnknownRole
 from keyturn_emulator.switches import SWITCHES
 from keyturn_emulator.world import Application, AzureSubscription, RoleAssignment, World
@@ -91,6 +94,11 @@ class _Reader:
         rows = self.take(name, list, [])
         return [_Reader(row, f"{self._at(name)}[{number}]", self._problems) for number, row in enumerate(rows)]
 
+    def part(self, name: str) -> _Reader | None:
+        """An object inside this one, if it is there."""
+        raw = self.take(name, dict, None)
+        return None if raw is None else _Reader(raw, self._at(name), self._problems)
+
     def names(self, name: str) -> list[str]:
         rows = self.take(name, list, [])
         if not all(isinstance(row, str) for row in rows):
@@ -106,7 +114,7 @@ class _Reader:
             self.problem(name, "is not a known field")
 
     def _at(self, name: str) -> str:
-        return f"{self._where}.{name}" if self._where else name
+        return f"{self._where}.{name}".strip(".")
 
 
 def build(description: Mapping[str, Any], *, boot: float = 0.0, start: datetime | None = None) -> World:
@@ -265,6 +273,12 @@ def _service(row: _Reader, world: World, azure: AzureSubscription, group: str) -
         _user(part, service)
     for part in row.each("subscriptions"):
         _apim_subscription(part, service)
+    for name, entity in {"tenant_access": ACCESS, "git_access": GIT_ACCESS}.items():
+        access = row.part(name)
+        if access is not None:
+            _tenant(access, service, service.credentials.tenant[entity.lower()])
+    for part in row.each("self_hosted_gateways"):
+        _self_hosted(part, service)
     for part in row.each("named_values"):
         _named_value(part, service)
     row.close()
@@ -362,6 +376,41 @@ def _named_value(part: _Reader, service: ApimService) -> None:
     part.close()
 
 
+def _tenant(part: _Reader, service: ApimService, entity: TenantAccess) -> None:
+    """Both keys are drawn before; the description may choose others."""
+    if service.sku == "Consumption":
+        part.problem("", "is not in the tier Consumption")
+    entity.keys.view = _delays(part)
+    given = {slot: part.take(slot, str, None) or entity.keys.key(slot) for slot in SLOTS}
+    service.credentials.seed_tenant(entity, enabled=part.take("enabled", bool, entity.enabled), keys=given)
+    part.close()
+
+
+def _self_hosted(part: _Reader, service: ApimService) -> None:
+    name, place = part.take("id", str), part.take("location", str, None)
+    if not is_gateway_id(name):
+        part.problem("id", "must have 1 to 80 characters, and not be 'managed'")
+    if service.sku not in TIERS:
+        part.problem("id", f"self-hosted gateways need the tier {' or '.join(sorted(TIERS))}, not {service.sku}")
+    if name.lower() in service.credentials.gateways:
+        part.problem("id", f"{name} stands here twice")
+        name = f"{name}-again"
+    service.credentials.create_gateway(
+        name,
+        place=None if place is None else Place(place),
+        description=part.take("description", str, None),
+        keys={slot: part.take(slot, str, None) for slot in SLOTS},
+        view=_delays(part),
+    )
+    part.close()
+
+
+def _delays(part: _Reader) -> GatewayView:
+    """Emulated seconds until a new key verifies tokens, and until an old one no longer does."""
+    new, old = (float(part.take(name, (int, float), 0)) for name in ("delay_new", "delay_old"))
+    return GatewayView(new, old)
+
+
 def _scope(part: _Reader, service: ApimService) -> str:
     """Exactly one of product, api and scope says what the keys open; scope is relative: `/`, `/apis`, ..."""
     product = part.take("product", str, None)
@@ -393,8 +442,8 @@ AZURE_SUBSCRIPTION: Final = "3a6f1d2c-5b7e-4f80-9c1d-8e2a4b6c0d43"
 
 
 def default_description() -> dict[str, Any]:
-    """One service with three products and six apim subscriptions, one vault, a rotator and a reader of
-    secrets.
+    """One service with three products, six apim subscriptions, tenant access and a self-hosted gateway; one vault;
+    a rotator and a reader of secrets.
     """
     group = f"/subscriptions/{AZURE_SUBSCRIPTION}/resourceGroups/{DEFAULT_GROUP}"
     return {
@@ -437,6 +486,8 @@ def default_description() -> dict[str, Any]:
                     {"sid": "legacy", "display_name": "Legacy", "api": "orders"},
                     {"sid": "batch", "display_name": "Batch", "scope": "/apis"},
                 ],
+                "tenant_access": {"enabled": True},
+                "self_hosted_gateways": [{"id": "gw-oslo", "location": "Oslo"}],
             }
         ],
         "vaults": [{"name": "shop-kv"}],

@@ -236,7 +236,7 @@ def test_a_service_may_demand_a_newer_version() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "more", "named"),
     [
-        ("GET", f"{SERVICE}/tenant/access", {}, "/tenant/access"),
+        ("GET", f"{SERVICE}/tenant/access/git", {}, "/tenant/access/git"),
         ("GET", f"{SERVICE}/workspaces/w/subscriptions", {}, "/workspaces/w"),
         ("DELETE", SERVICE, {}, f"DELETE {SERVICE}"),
         ("POST", ENTITY, {}, f"POST {ENTITY}"),
