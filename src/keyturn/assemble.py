@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -22,13 +22,16 @@ import msgspec
 from keyturn import config as configuration
 from keyturn.config import Config, CustomCloud, FileSink, KeyVaultSink, PolicyEntry, SinkSpec
 from keyturn.errors import Conflict, Gone, KeyturnError, Misconfigured, Refused, TryAgain
-from keyturn.model import Credential, Event, Hold, NotApplied, Record, Secret
+from keyturn.model import Credential, Event, Hold, Kind, NotApplied, Record, Secret
 from keyturn.policy import Policy
 
 if TYPE_CHECKING:
     from keyturn.azure.cloud import Cloud
     from keyturn.azure.signin import Identity
+    from keyturn.azure.pipeline import Arm
+    from keyturn.keyrings.gateways import GatewayKeyring
     from keyturn.keyrings.subscriptions import SubscriptionsKeyring
+    from keyturn.keyrings.tenant import TenantKeyring
     from keyturn.ledgers.reading import LedgerView
     from keyturn.ledgers.sql import SqlLedger
     from keyturn.ports import Answer, Clock, Holder, Ledger, Notifier, SendBy, Shown, Sink, Tags
@@ -36,9 +39,13 @@ if TYPE_CHECKING:
     from keyturn.sweep import Charge
     from keyturn.turn import Turn
 
+    AnyKeyring = SubscriptionsKeyring | TenantKeyring | GatewayKeyring
+
 CONFIG_VARIABLE: Final = "KEYTURN_CONFIG"
 CONFIG_NAME: Final = "keyturn.yaml"
 CONTROL_PATH: Final = "/_emulator"
+PLACES: Final = {"subscriptions": Kind.APIM_SUBSCRIPTION, "tenant": Kind.TENANT, "gateways": Kind.GATEWAY}
+"""Where a credential's ARM id tells its kind, right below its service's."""
 
 
 # -------- what costs nothing
@@ -169,10 +176,13 @@ class Assembled:
         self._stack = stack
         self._identities: dict[str, Identity] = {}
         self._vaults: dict[tuple[str, str], Vault] = {}
-        self._gateways: dict[str, tuple[str, ...]] = {}
+        self._gateways: dict[tuple[str, Kind], tuple[str, ...]] = {}
         self._undiscovered: set[str] = set()
-        self.keyrings: dict[str, SubscriptionsKeyring] = {}
-        self._turns: dict[str, Turn] = {}
+        self.arms: dict[str, Arm] = {}
+        """One per service alias; services of one cloud share theirs."""
+        self.keyrings: dict[tuple[str, Kind], AnyKeyring] = {}
+        """One per service alias and kind of credential."""
+        self._turns: dict[tuple[str, Kind], Turn] = {}
         self._connect(notifier)
 
     def __enter__(self) -> Assembled:
@@ -182,10 +192,10 @@ class Assembled:
         self._stack.close()
 
     def _connect(self, notifier: Notifier | None) -> None:
-        """One sign-in and one pipeline per cloud, with one budget per azure subscription in it; a turn per service."""
+        """One sign-in and one pipeline per cloud, with one budget per azure subscription in it; a keyring and a turn
+        per service and kind of credential."""
         from keyturn.azure.pipeline import Arm
         from keyturn.azure.signin import DEFAULT, Identity, SignIn
-        from keyturn.keyrings.subscriptions import SubscriptionsKeyring
         from keyturn.probes.gateway import GatewayProbe
         from keyturn.turn import HeldValues, Turn
 
@@ -198,17 +208,34 @@ class Assembled:
             if cloud.name not in arms:
                 self._identities[cloud.name] = Identity(signin, cloud)
                 arms[cloud.name] = Arm(self._identities[cloud.name], self.clock, share=self.config.budget_share)
-            versions = {} if service.api_version is None else {"api_version": service.api_version}
-            self.keyrings[alias] = SubscriptionsKeyring(arms[cloud.name], alias, service.id, **versions)
-            self._turns[alias] = Turn(
-                keyring=self.keyrings[alias],
-                sinks=self._sinks_of(cloud.name),
-                ledger=self.ledger,
-                probe=GatewayProbe(self.clock, cloud.ca_bundle),
-                clock=self.clock,
-                notifier=notifier,
-                held=held,
-            )
+            self.arms[alias] = arms[cloud.name]
+            for kind in Kind:
+                self.keyrings[alias, kind] = self._keyring(alias, kind)
+                self._turns[alias, kind] = Turn(
+                    keyring=self.keyrings[alias, kind],
+                    sinks=self._sinks_of(cloud.name),
+                    ledger=self.ledger,
+                    probe=GatewayProbe(self.clock, cloud.ca_bundle),
+                    clock=self.clock,
+                    notifier=notifier,
+                    held=held,
+                )
+
+    def _keyring(self, alias: str, kind: Kind) -> AnyKeyring:
+        from keyturn.keyrings.gateways import GatewayKeyring
+        from keyturn.keyrings.subscriptions import SubscriptionsKeyring
+        from keyturn.keyrings.tenant import TenantKeyring
+
+        service, arm = self.config.services[alias], self.arms[alias]
+        versions = {} if service.api_version is None else {"api_version": service.api_version}
+        if kind is Kind.GATEWAY:
+            return GatewayKeyring(arm, alias, service.id, **versions)
+        if kind is Kind.TENANT:
+            return TenantKeyring(arm, alias, service.id, names=configuration.tenants(self.config, alias), **versions)
+        return SubscriptionsKeyring(arm, alias, service.id, **versions)
+
+    def keyring_of(self, credential: Credential) -> AnyKeyring:
+        return self.keyrings[credential.service, credential.kind]
 
     # -------- sinks
 
@@ -217,11 +244,20 @@ class Assembled:
             if credential.key in self._undiscovered:
                 return [Unknowable()]
             entry = configuration.match_policy(self.config, credential)
-            return (
-                [self._sink(configuration.render(spec, credential), cloud) for spec in entry.publish] if entry else []
-            )
+            if entry is None:
+                return []
+            values = [self._sink(configuration.render(spec, credential), cloud) for spec in entry.publish]
+            return [*values, *self._token_sinks(entry, credential, cloud)]
 
         return sinks
+
+    def _token_sinks(self, entry: PolicyEntry, credential: Credential, cloud: str) -> Iterator[Sink]:
+        from keyturn.minting import TokenSink
+
+        for token in entry.tokens:
+            for spec in token.publish:
+                sink = self._sink(configuration.render(spec, credential), cloud)
+                yield TokenSink(sink, token.spec, credential.identity or credential.name)
 
     def _sink(self, spec: SinkSpec, cloud: str) -> Sink:
         if isinstance(spec, FileSink):
@@ -241,11 +277,12 @@ class Assembled:
             self._vaults.setdefault(key, vault)
         return self._vaults[key]
 
-    def gateways(self, alias: str) -> tuple[str, ...]:
-        """The service's gateways, asked for once. Raises TryAgain, Refused, Gone."""
-        if alias not in self._gateways:
-            self._gateways[alias] = tuple(self.keyrings[alias].gateways())
-        return self._gateways[alias]
+    def gateways(self, credential: Credential) -> tuple[str, ...]:
+        """The addresses that the credential's values are shown to, asked for once. Raises TryAgain, Refused, Gone."""
+        key = credential.service, credential.kind
+        if key not in self._gateways:
+            self._gateways[key] = tuple(self.keyrings[key].gateways())
+        return self._gateways[key]
 
     # -------- discovery
 
@@ -256,18 +293,20 @@ class Assembled:
 
         credentials: list[Credential] = []
         problems: dict[str, KeyturnError] = {}
-        for alias, keyring in self.keyrings.items():
+        for (alias, kind), keyring in self.keyrings.items():
+            if kind not in configuration.kinds(self.config, alias):
+                continue
             try:
                 credentials += list(keyring.discover())
             except (Refused, TryAgain, Misconfigured) as problem:
-                problems[alias] = problem
+                problems.setdefault(alias, problem)
         charges, won_by = [], {}
         for credential in credentials:
             entry = configuration.match_policy(self.config, credential)
             if entry is not None:
                 policy = configuration.policy_for(self.config, entry, credential)
                 won_by[credential.key] = entry.name
-                charges.append(Charge(credential, policy, self._turns[credential.service]))
+                charges.append(Charge(credential, policy, self._turns[credential.service, credential.kind]))
         lost = self._lost({credential.key for credential in credentials}, problems)
         return Discovered(
             charges=(*charges, *lost),
@@ -287,20 +326,25 @@ class Assembled:
 
         gone = {alias for alias, problem in problems.items() if isinstance(problem, Gone)}
         bases = {
-            f"{service.id.lower()}/subscriptions/": alias
+            f"{service.id.lower()}/{place}/": (alias, kind)
             for alias, service in self.config.services.items()
-            if alias not in problems or alias in gone
+            for place, kind in PLACES.items()
+            if kind in configuration.kinds(self.config, alias) and (alias not in problems or alias in gone)
         }
         lost = []
         for record in self.ledger.records():
             base = next((base for base in bases if record.key.startswith(base)), None)
             if base is None or record.key in known or record.hold is not None:
                 continue
-            alias, sid = bases[base], record.key.removeprefix(base)
-            credential = Credential(id=record.id, key=record.key, address=record.key, service=alias, name=sid)
+            (alias, kind), name = bases[base], record.key.removeprefix(base)
+            if kind is Kind.TENANT and name not in {it.lower() for it in configuration.tenants(self.config, alias)}:
+                continue  # no policy wants it any more, so that nobody asked Azure for it
+            credential = Credential(
+                id=record.id, key=record.key, address=record.key, service=alias, name=name, kind=kind
+            )
             self._undiscovered.add(record.key)
             policy = policy_named(self.config, record) or Policy(name="none")
-            lost.append(Charge(credential, policy, self._turns[alias]))
+            lost.append(Charge(credential, policy, self._turns[alias, kind]))
         return lost
 
     def _warnings(self, credentials: Sequence[Credential], problems: Mapping[str, KeyturnError]) -> tuple[str, ...]:
@@ -326,7 +370,7 @@ class Assembled:
                 told.append((credential, "sink-clash", f"{name} is also the sink of {others}; two may never share one"))
         for credential in mine:
             entry = configuration.match_policy(self.config, credential)
-            for spec in entry.publish if entry is not None else ():
+            for spec in entry.sinks if entry is not None else ():
                 for problem in configuration.sink_problems(spec, credential):
                     told.append((credential, "sink-name", problem))
         return told
@@ -353,10 +397,10 @@ class Unknowable:
     write_only = False
 
     def read(self) -> Shown:
-        raise Refused("Azure does not list this apim subscription any more", hint="Run again once Azure lists it.")
+        raise Refused("Azure does not list this credential any more", hint="Run again once Azure lists it.")
 
     def write(self, value: Secret, tags: Tags, send_by: SendBy) -> Answer:  # noqa: ARG002 - the port's verb
-        return NotApplied(status=0, code="", sentence="Azure does not list this apim subscription any more")
+        return NotApplied(status=0, code="", sentence="Azure does not list this credential any more")
 
 
 def open_all(config: Config, *, notifier: Notifier | None = None, stop: threading.Event | None = None) -> Assembled:

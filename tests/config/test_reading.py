@@ -111,7 +111,7 @@ def _defaults(kind: object, path: tuple[str, ...] = ()) -> list[tuple[tuple[str,
 POLICY_DEFAULTS = [
     (path[1:], default)
     for path, default, _ in _defaults(CONFIGURATION)
-    if path[0] == "policies" and "probe" not in path
+    if path[0] == "policies" and not {"probe", "tokens"} & set(path)  # tokens: test_tokens.py
 ]
 FILE_DEFAULTS = [
     (path, default) for path, default, _ in _defaults(CONFIGURATION) if path[0] not in ("policies", "services", "cloud")
@@ -194,7 +194,11 @@ MISTAKES = {
     "no policies": (SERVICES, "keyturn.yaml:1:1", "policies is missing"),
     "empty policies": (f"{SERVICES}policies: []\n", "keyturn.yaml:4:1", "empty list"),
     "a list instead of a map": ("- a\n", "keyturn.yaml:1:1", "not a map"),
-    "no publish": (f"{SERVICES}policies:\n  - {{name: p, match: {{}}}}\n", "keyturn.yaml:5:5", "publish is missing"),
+    "no publish": (
+        f"{SERVICES}policies:\n  - {{name: p, match: {{}}}}\n",
+        "keyturn.yaml:5:5",
+        "must say where to publish",
+    ),
     "publish nowhere": (f"{SERVICES}policies:\n{policy(publish='publish: []')}", "keyturn.yaml:5:", "empty list"),
     "no match": (f"{SERVICES}policies:\n  - {{name: p, {PUBLISH}}}\n", "keyturn.yaml:5:5", "match is missing"),
     "odd ARM id": (
@@ -357,7 +361,7 @@ def test_no_setting_is_read_and_then_forgotten() -> None:
     (form,) = [field.kind.of for field in CONFIGURATION.fields if field.name == "policies"]
     assert isinstance(form, Form)
     fields: tuple[Field, ...] = form.fields
-    assert set(samples) == {field.name for field in fields} - {"name", "match", "publish"}
+    assert set(samples) == {field.name for field in fields} - {"name", "match", "publish", "tokens"}
     plain = msgspec.structs.replace(config(one_policy()).policies[0].policy)
     for name, value in samples.items():
         assert config(one_policy(f"{name}: {value},")).policies[0].policy != plain, name

@@ -128,7 +128,7 @@ def test_a_probe_that_fails_does_not_let_a_token_run_out() -> None:
     """Its key is published already: a fresh token of it hands nobody another value."""
     world, turn = adopted()
     first = shown(world)
-    world.keyring.accepts = lambda value: False  # type: ignore[method-assign]  # the probe's address is retired
+    world.keyring.accepts = lambda _: False  # type: ignore[method-assign]  # the probe's address is retired
     world.clock.move(4 * DAY + MINUTE)
     record = look(world, turn)
     assert shown(world).expires > first.expires

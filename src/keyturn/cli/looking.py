@@ -222,7 +222,7 @@ def _plan_one(keyturn: Assembled, found: Discovered, charge: Charge, unusable: s
         return {**told, "problem": unusable, "next": f"Mend the configuration, then `keyturn release {credential.id}`."}
     try:
         sight = charge.turn.sight(credential, policy)
-        gateways = () if policy.probe is None else policy.probe.gateways or keyturn.gateways(credential.service)
+        gateways = () if policy.probe is None else policy.probe.gateways or keyturn.gateways(credential)
     except KeyturnError as problem:
         screen.say(f"{credential.id}   policy {won}")
         screen.say(f"  {problem.message}")

@@ -7,7 +7,15 @@ Never here: reading a file, YAML, the environment, Azure, or an adapter.
 """
 
 from keyturn.config.form import Node, Problem
-from keyturn.config.matching import BUILT_IN_ALL_ACCESS, match_policy, matches, never_winning, policy_for
+from keyturn.config.matching import (
+    BUILT_IN_ALL_ACCESS,
+    kinds,
+    match_policy,
+    matches,
+    never_winning,
+    policy_for,
+    tenants,
+)
 from keyturn.config.places import clashes, render, sink_problems
 from keyturn.config.reading import parse
 from keyturn.config.table import json_schema, reference
@@ -23,6 +31,7 @@ from keyturn.config.types import (
     PolicyEntry,
     Service,
     SinkSpec,
+    TokenEntry,
 )
 
 __all__ = [
@@ -40,8 +49,10 @@ __all__ = [
     "Problem",
     "Service",
     "SinkSpec",
+    "TokenEntry",
     "clashes",
     "json_schema",
+    "kinds",
     "match_policy",
     "matches",
     "never_winning",
@@ -50,4 +61,5 @@ __all__ = [
     "reference",
     "render",
     "sink_problems",
+    "tenants",
 ]

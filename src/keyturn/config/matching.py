@@ -11,12 +11,15 @@ from typing import Any
 
 import msgspec
 
-from keyturn.config.types import Config, Match, PolicyEntry
-from keyturn.model import Credential
-from keyturn.policy import Policy
+from keyturn.config.types import Config, Match, PolicyEntry, Service
+from keyturn.model import Credential, Kind, Mode
+from keyturn.policy import Policy, ProbeSpec
 
 BUILT_IN_ALL_ACCESS = "master"
 """The sid of APIM's built-in all-access apim subscription: no wildcard matches it, only its name."""
+
+
+AUTHORIZATION = "Authorization"
 
 
 def match_policy(config: Config, credential: Credential) -> PolicyEntry | None:
@@ -24,16 +27,41 @@ def match_policy(config: Config, credential: Credential) -> PolicyEntry | None:
     return next((entry for entry in config.policies if matches(entry.match, credential)), None)
 
 
+def kinds(config: Config, alias: str) -> frozenset[Kind]:
+    """The kinds of credentials that some policy wants of a service: no other kind is listed, nor any right needed."""
+    return frozenset(entry.match.kind for entry in config.policies if _wants(entry.match, alias))
+
+
+def tenants(config: Config, alias: str) -> tuple[str, ...]:
+    """Which of a service's tenant access keys some policy wants."""
+    wanted = {name for entry in config.policies if _wants(entry.match, alias) for name in entry.match.tenant or ()}
+    return tuple(sorted(wanted))
+
+
+def _wants(match: Match, alias: str) -> bool:
+    return match.service is None or _any_matches(match.service, [alias])
+
+
 def policy_for(config: Config, entry: PolicyEntry, credential: Credential) -> Policy:
-    """The entry's policy with what the credential's service adds: mode, gateways to probe, trust in ETags."""
+    """The entry's policy with what the credential's service and kind add: mode, whom to probe how, trust in ETags."""
     service = config.services[credential.service]
     changes: dict[str, Any] = {"trust_etag": service.trust_etag}
-    if service.mode is not None and not entry.mode_given:
+    if credential.kind is Kind.GATEWAY:
+        changes["mode"] = Mode.REGENERATE  # Azure has no operation that sets a gateway's key (azure-facts 1.3)
+    elif service.mode is not None and not entry.mode_given:
         changes["mode"] = service.mode
-    probe = entry.policy.probe
-    if probe is not None and not probe.gateways and service.gateways:
-        changes["probe"] = msgspec.structs.replace(probe, gateways=service.gateways)
+    if entry.policy.probe is not None:
+        changes["probe"] = _probe_for(entry.policy.probe, service, credential.kind)
     return msgspec.structs.replace(entry.policy, **changes)
+
+
+def _probe_for(probe: ProbeSpec, service: Service, kind: Kind) -> ProbeSpec:
+    """Values of apim subscriptions are shown to the service's gateways, in the header of a key; tokens to what takes
+    tokens, as every authorization is."""
+    if kind is Kind.APIM_SUBSCRIPTION:
+        return msgspec.structs.replace(probe, gateways=probe.gateways or service.gateways)
+    header = AUTHORIZATION if probe.header == ProbeSpec(path="/").header else probe.header
+    return msgspec.structs.replace(probe, header=header)
 
 
 def never_winning(config: Config, credentials: Iterable[Credential]) -> tuple[PolicyEntry, ...]:
@@ -44,6 +72,8 @@ def never_winning(config: Config, credentials: Iterable[Credential]) -> tuple[Po
 
 def matches(match: Match, credential: Credential) -> bool:
     """Whether every field that the match gives fits. One that gives none matches nothing."""
+    if match.kind is not credential.kind:
+        return False
     wanted = [
         (globs, found)
         for globs, found in (
@@ -52,10 +82,13 @@ def matches(match: Match, credential: Credential) -> bool:
             (match.sid, (credential.name,)),
             (match.owner, (credential.owner,)),
             (match.scope, _scopes(credential)),
+            (match.tenant, (credential.name,)),
+            (match.gateway, (credential.name,)),
         )
         if globs is not None
     ]
-    if credential.name == BUILT_IN_ALL_ACCESS and BUILT_IN_ALL_ACCESS not in (match.sid or ()):
+    master = credential.name == BUILT_IN_ALL_ACCESS and credential.kind is Kind.APIM_SUBSCRIPTION
+    if master and BUILT_IN_ALL_ACCESS not in (match.sid or ()):
         return False
     return bool(wanted) and all(_any_matches(globs, found) for globs, found in wanted)
 

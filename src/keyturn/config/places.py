@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 from keyturn.config.matching import match_policy
 from keyturn.config.types import Config, FileSink, KeyVaultSink, SinkSpec
-from keyturn.model import Credential
+from keyturn.model import Credential, Kind
 
 VAULT_NAME = r"[0-9a-zA-Z-]{1,127}"
 """What keyturn lets a vault or a secret be called: documented, but never tried against Azure (azure-facts 7)."""
@@ -21,7 +21,9 @@ DOTENV_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 
 TEMPLATE_WORDS: Mapping[str, Callable[[Credential], str | None]] = {
     "service": lambda credential: credential.service,
-    "sid": lambda credential: credential.name,
+    "sid": lambda credential: credential.name if credential.kind is Kind.APIM_SUBSCRIPTION else None,
+    "gateway": lambda credential: credential.name if credential.kind is Kind.GATEWAY else None,
+    "tenant": lambda credential: credential.name if credential.kind is Kind.TENANT else None,
     "product": lambda credential: credential.product,
     "owner": lambda credential: credential.owner,
 }
@@ -76,7 +78,7 @@ def clashes(config: Config, credentials: Iterable[Credential]) -> Mapping[str, t
     forms: dict[str, list[tuple[SinkSpec, Credential]]] = {}
     for credential in credentials:
         entry = match_policy(config, credential)
-        for sink in entry.publish if entry is not None else ():
+        for sink in entry.sinks if entry is not None else ():
             made = render(sink, credential)
             users.setdefault(identity(made), []).append((made, credential))
             if isinstance(made, FileSink):

@@ -9,7 +9,7 @@ Never here: YAML, files, or the environment.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -31,9 +31,11 @@ from keyturn.config.types import (
     PolicyEntry,
     Service,
     SinkSpec,
+    TokenEntry,
 )
 from keyturn.errors import Misconfigured
-from keyturn.policy import Consumers, Policy, ProbeSpec, shortfalls
+from keyturn.model import Mode
+from keyturn.policy import Consumers, Policy, ProbeSpec, TokenKind, TokenSpec, shortfalls, token_shortfalls
 
 
 def parse(root: Node, file: str) -> Config:
@@ -81,18 +83,86 @@ def _check_policies(filled: Filled, problems: Problems) -> None:
         _check_probe(policy, problems)
         _check_sinks(policy, problems)
         _check_waits(policy, problems)
+        _check_tokens(policy, problems)
 
 
 def _check_match(policy: Filled, aliases: Sequence[str], problems: Problems) -> None:
     """A policy for a service that does not exist would silently match nothing."""
     match = policy.get("match")
-    if match is None or not aliases:
+    if match is None:
+        return
+    _check_kind(policy, match, problems)
+    if not aliases:
         return
     for glob in match.get("service") or ():
         if not any(glob_matches(glob, alias) for alias in aliases):
             problems.add(
                 match.mark("service"), f"match.service: there is no service {glob!r}.", did_you_mean(glob, aliases)
             )
+
+
+_OF_APIM_SUBSCRIPTIONS = ("product", "sid", "owner", "scope")
+
+
+def _check_kind(policy: Filled, match: Filled, problems: Problems) -> None:
+    """A match is for one kind of credential; what another kind does not have, it would never match."""
+    kinds = [name for name in ("gateway", "tenant") if name in match.marks]
+    if len(kinds) > 1:
+        problems.add(match.mark("tenant"), "match: gateway and tenant are two kinds.", "Write a policy for each.")
+    for name in _OF_APIM_SUBSCRIPTIONS:
+        if kinds and name in match.marks:
+            problems.add(
+                match.mark(name), f"match: {name} is of apim subscriptions, {kinds[0]} is not.", "Remove one of them."
+            )
+    if kinds == ["gateway"] and policy.get("renew") is Mode.SET:
+        problems.add(
+            policy.mark("renew"),
+            "renew: set: Azure has no way to set a self-hosted gateway's key.",
+            "Write regenerate, or leave it out.",
+        )
+
+
+def _check_tokens(policy: Filled, problems: Problems) -> None:
+    entries, match = policy.get("tokens") or (), policy.get("match")
+    if not entries and "publish" not in policy.marks and "tokens" not in policy.marks:
+        problems.add(policy.node, "A policy must say where to publish.", "Add publish: or tokens:.")
+    for entry in entries:
+        _check_token_kind(entry, match, problems)
+        _check_token_slot(entry, policy, problems)
+        if {"lifetime", "renew_before"} & entry.bad or any(name in policy.bad for name in _FEEDS_THE_BOUNDS):
+            continue
+        for sentence in token_shortfalls(_waits(policy), _token_spec(entry)):
+            field = sentence.partition(":")[0]
+            problems.add(entry.mark(field), f"tokens.{sentence}")
+
+
+def _check_token_kind(entry: Filled, match: Filled | None, problems: Problems) -> None:
+    kind, matched = entry.get("kind"), match.values if match is not None else {}
+    if kind is TokenKind.GATEWAY and "gateway" not in matched:
+        problems.add(
+            entry.mark("kind"),
+            "tokens: a gateway token is made from a self-hosted gateway's key, and this policy matches none.",
+            "Write match: { gateway: … }.",
+        )
+    if kind is TokenKind.MANAGEMENT and matched.get("tenant") != ("access",):
+        problems.add(
+            entry.mark("kind"),
+            "tokens: a management token is made from the tenant access keys, and this policy is not for them alone.",
+            "Write match: { tenant: access }.",
+        )
+    if kind is TokenKind.GATEWAY and "form" in entry.values:
+        problems.add(entry.mark("form"), "tokens: a gateway token has one form only.", "Remove form.")
+
+
+def _check_token_slot(entry: Filled, policy: Filled, problems: Problems) -> None:
+    """One credential has one active slot: whatever names it must name the same."""
+    named = {other.get("slot") for other in policy.get("tokens") or ()} | {policy.get("adopt")}
+    if "slot" in entry.values and len(named - {None}) > 1:
+        problems.add(
+            entry.mark("slot"),
+            "tokens: adopt and every slot here must name the same one.",
+            "All that is published comes from the active slot.",
+        )
 
 
 def _check_probe(policy: Filled, problems: Problems) -> None:
@@ -114,7 +184,7 @@ def _check_probe(policy: Filled, problems: Problems) -> None:
 
 def _check_sinks(policy: Filled, problems: Problems) -> None:
     seen: set[str] = set()
-    for kind, sink in policy.get("publish", ()):
+    for kind, sink in _published(policy):
         for field in ("vault", "secret", "path", "variable"):
             if field in sink.values:
                 _check_template(sink.get(field), sink.mark(field), f"publish.{kind}.{field}", problems)
@@ -124,6 +194,13 @@ def _check_sinks(policy: Filled, problems: Problems) -> None:
         if place in seen:
             problems.add(sink.node, "publish names the same sink twice.", "Remove one of them.")
         seen.add(place)
+
+
+def _published(policy: Filled) -> Iterator[tuple[str, Filled]]:
+    """Every sink of a policy, those of its tokens too."""
+    yield from policy.get("publish") or ()
+    for entry in policy.get("tokens") or ():
+        yield from entry.get("publish") or ()
 
 
 def _check_template(text: str, mark: Node, path: str, problems: Problems) -> None:
@@ -206,16 +283,34 @@ def _entry(filled: Filled, file: str) -> PolicyEntry:
     if "probe" in filled.values:
         probe = filled.get("probe").values
         changes["probe"] = ProbeSpec(**{**probe, "gateways": _bare(probe.get("gateways", ()))})
+    tokens = tuple(_token(entry, file) for entry in filled.get("tokens") or ())
+    slots = [entry.get("slot") for entry in filled.get("tokens") or () if "slot" in entry.values]
+    if slots:
+        changes.setdefault("adopt", slots[0])
     return PolicyEntry(
         match=Match(**filled.get("match").values),
-        policy=msgspec.structs.replace(policy, **changes),
-        publish=tuple(_sink(kind, sink, file) for kind, sink in filled.get("publish")),
+        policy=msgspec.structs.replace(policy, tokens=tuple(token.spec for token in tokens), **changes),
+        publish=tuple(_sink(kind, sink, file) for kind, sink in filled.get("publish") or ()),
+        tokens=tokens,
         mode_given="renew" in filled.values,
         line=filled.node.line,
     )
 
 
 _COPIED = ("retire", "adopt", "accepts", "settle", "propagation", "look_every")
+
+
+def _token(filled: Filled, file: str) -> TokenEntry:
+    return TokenEntry(
+        spec=_token_spec(filled),
+        publish=tuple(_sink(kind, sink, file) for kind, sink in filled.get("publish")),
+    )
+
+
+def _token_spec(filled: Filled) -> TokenSpec:
+    given = {name: filled.get(name) for name in ("lifetime", "renew_before") if name in filled.values}
+    kind = filled.get("kind", TokenKind.GATEWAY)
+    return TokenSpec(kind=kind, short=filled.get("form", False), **given)
 
 
 def _waits(filled: Filled) -> Policy:

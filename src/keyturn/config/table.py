@@ -12,7 +12,7 @@ from typing import Any
 
 from keyturn.config.form import Choice, Count, Either, Field, Flag, Form, Many, Named, OneOf, Share, Span, Text
 from keyturn.model import Mode, Slot
-from keyturn.policy import Retire
+from keyturn.policy import Retire, TokenKind
 
 
 def _any_case(word: str) -> str:
@@ -49,7 +49,7 @@ _ALIAS = Text(
     what="an alias of letters, digits, dots and dashes", pattern=r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", hint="Rename it."
 )
 _GLOBS = Many(of=Text(what="a name, or a part of one with *"), or_one=True)
-_TEMPLATE = Text(what="a name; {service} {sid} {product} {owner} are filled in")
+_TEMPLATE = Text(what="a name; {service} {sid} {product} {owner} {gateway} {tenant} are filled in")
 _MODES = Choice(words={mode.value: mode for mode in Mode})
 
 _CLOUD = Either(
@@ -129,6 +129,16 @@ _MATCH = Form(
         Field(name="sid", kind=_GLOBS, doc="Sids. Only the literal `master` matches the built-in all-access one."),
         Field(name="owner", kind=_GLOBS, doc="Users that own the apim subscription."),
         Field(name="scope", kind=_GLOBS, doc="Scopes, whole or from the service on: `/apis`, `/products/gold`."),
+        Field(
+            name="gateway",
+            kind=_GLOBS,
+            doc="Ids of self-hosted gateways. With it the policy is for their keys, and for no apim subscription.",
+        ),
+        Field(
+            name="tenant",
+            kind=Many(of=Choice(words={"access": "access", "gitAccess": "gitAccess"}), or_one=True, least=1),
+            doc="`access` or `gitAccess`: with it the policy is for the service's tenant access keys.",
+        ),
     )
 )
 
@@ -224,6 +234,47 @@ _PUBLISH = OneOf(
     }
 )
 
+_TOKEN = Form(
+    fields=(
+        Field(
+            name="kind",
+            kind=Choice(words={kind.value: kind for kind in TokenKind}),
+            required=True,
+            doc="`gateway`: for a self-hosted gateway. `management`: for the direct management endpoint.",
+        ),
+        Field(
+            name="lifetime",
+            kind=Span(),
+            default="30d",
+            doc="How long each token lives; 30 days is the most that Azure gives.",
+        ),
+        Field(
+            name="renew_before",
+            kind=Span(),
+            default="a third of the lifetime",
+            doc="How long before its end the next one is published. It must cover `consumers.cache`.",
+        ),
+        Field(
+            name="slot",
+            kind=Choice(words={slot.value: slot for slot in Slot}),
+            default="hold and ask",
+            doc="The slot whose key signs the first one where every sink is empty; rotations move it. Same as `adopt`.",
+        ),
+        Field(
+            name="form",
+            kind=Choice(words={"long": False, "short": True}),
+            default="long",
+            doc="Of a management token; that `short` works there is not documented, nor recorded.",
+        ),
+        Field(
+            name="publish",
+            kind=Many(of=_PUBLISH, least=1),
+            required=True,
+            doc="The sinks that the token is read from: the whole header value, scheme and all.",
+        ),
+    )
+)
+
 _DRAIN = Either(
     word=Span(),
     form=Form(
@@ -293,8 +344,13 @@ _POLICY = Form(
         Field(
             name="publish",
             kind=Many(of=_PUBLISH, least=1),
-            required=True,
+            default="none, where there are `tokens`",
             doc="The sinks that callers read the key from; each is `keyvault:` or `file:`.",
+        ),
+        Field(
+            name="tokens",
+            kind=Many(of=_TOKEN, least=1, or_one=True),
+            doc="Tokens that are made from the key and kept fresh, in sinks of their own.",
         ),
         Field(name="consumers", kind=_CONSUMERS, doc="What you know of your callers; the drain must cover it."),
         Field(

@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from keyturn.model import Mode
-from keyturn.policy import Policy
+from keyturn.model import Kind, Mode
+from keyturn.policy import Policy, TokenSpec
 
 
 class CustomCloud(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,13 +43,24 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """Which credentials a policy is for: every field that is given must match, by any of its globs."""
+    """Which credentials a policy is for: every field that is given must match, by any of its globs.
+
+    `tenant` and `gateway` say what kind they are of; without either, apim subscriptions.
+    """
 
     service: tuple[str, ...] | None = None
     product: tuple[str, ...] | None = None
     sid: tuple[str, ...] | None = None
     owner: tuple[str, ...] | None = None
     scope: tuple[str, ...] | None = None
+    tenant: tuple[str, ...] | None = None
+    gateway: tuple[str, ...] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        if self.gateway is not None:
+            return Kind.GATEWAY
+        return Kind.TENANT if self.tenant is not None else Kind.APIM_SUBSCRIPTION
 
 
 class KeyVaultSink(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,14 +89,27 @@ class FileSink(msgspec.Struct, frozen=True, kw_only=True):
 SinkSpec = KeyVaultSink | FileSink
 
 
+class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that is kept fresh, and where it is published."""
+
+    spec: TokenSpec
+    publish: tuple[SinkSpec, ...]
+
+
 class PolicyEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A policy with what it is for and where it publishes. `mode_given`: the policy itself says how to renew."""
 
     match: Match
     policy: Policy
     publish: tuple[SinkSpec, ...]
+    tokens: tuple[TokenEntry, ...] = ()
     mode_given: bool
     line: int
+
+    @property
+    def sinks(self) -> tuple[SinkSpec, ...]:
+        """Every sink, those with values first, then those with tokens."""
+        return (*self.publish, *(sink for token in self.tokens for sink in token.publish))
 
     @property
     def name(self) -> str:
