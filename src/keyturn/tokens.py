@@ -21,6 +21,7 @@ import hmac
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -72,7 +73,7 @@ def create(form: Form, identity: str, key: Secret, expires: datetime) -> Secret:
 
     Raises Malformed for an identity that no token can carry, an empty key, and a time without a zone.
     """
-    if not _WRITABLE[form](identity) or len(identity) > LONGEST_IDENTITY:
+    if not (_fits_long(identity) if form is _LONG else _fits_short(identity)):
         raise Malformed(
             f"this identity fits no {form} token: 1 to {LONGEST_IDENTITY} printable ASCII characters, no space at "
             f"either end, and nothing that reads like a part of a token",
@@ -80,19 +81,41 @@ def create(form: Form, identity: str, key: Secret, expires: datetime) -> Secret:
         )
     if expires.tzinfo is not UTC:
         expires = _in_utc(expires)
-    if form is Form.LONG:
+    # a table of two-digit texts is several times as fast as strftime, and twice as fast as isoformat
+    year, month, day = f"{expires.year:04}", _TWO[expires.month], _TWO[expires.day]
+    hour, minute = _TWO[expires.hour], _TWO[expires.minute]
+    if form is _LONG:
         # .NET writes seven digits of a second, always; we know six (azure-facts 5.1)
-        stated = f"{expires.isoformat(timespec='microseconds')[:26]}0Z"
+        fraction = f"{expires.microsecond:06}0" if expires.microsecond else "0000000"
+        stated = f"{year}-{month}-{day}T{hour}:{minute}:{_TWO[expires.second]}.{fraction}Z"
         return Secret(f"SharedAccessSignature uid={identity}&ex={stated}&sn={_sign(key, identity, stated)}")
-    minute = expires.isoformat(timespec="minutes")[:16]
-    digits = minute[:4] + minute[5:7] + minute[8:10] + minute[11:13] + minute[14:]
-    signature = _sign(key, identity, f"{minute}:00.0000000Z")
-    return Secret(f"{_SCHEME[form]} {identity}&{digits}&{signature}")
+    signature = _sign(key, identity, f"{year}-{month}-{day}T{hour}:{minute}:00.0000000Z")
+    word = "SharedAccessSignature" if form is _SHORT else "GatewayKey"
+    return Secret(f"{word} {identity}&{year}{month}{day}{hour}{minute}&{signature}")
 
 
 def bare(token: Secret) -> Secret:
     """The token without its scheme word, as Azure's own generateToken and users/token answer it."""
     return Secret(_split_scheme(token.reveal())[1])
+
+
+def _carried(identity: str) -> bool:
+    """Tokens travel in headers: printable ASCII, no space at either end."""
+    return identity.isascii() and identity.isprintable() and 0 < len(identity.strip()) == len(identity)
+
+
+@lru_cache(maxsize=256)
+def _fits_long(identity: str) -> bool:
+    """Nothing in it that a reader takes for the end of it. Remembered: identities are few, and no secrets."""
+    return (
+        _carried(identity) and len(identity) <= LONGEST_IDENTITY and "&ex=" not in identity and "&sn=" not in identity
+    )
+
+
+@lru_cache(maxsize=256)
+def _fits_short(identity: str) -> bool:
+    """It does not begin as another form does. It may hold `&`: a short token is read from the right."""
+    return _carried(identity) and len(identity) <= LONGEST_IDENTITY and not identity.lower().startswith(_OTHER_STARTS)
 
 
 def _sign(key: Secret, identity: str, moment: str) -> str:
@@ -101,7 +124,7 @@ def _sign(key: Secret, identity: str, moment: str) -> str:
     if not text:
         raise Malformed("an empty key signs nothing", hint="Give the primary or the secondary key, all of it.")
     signed = hmac.digest(text.encode(), f"{identity}\n{moment}".encode(), "sha512")
-    return binascii.b2a_base64(signed, newline=False).decode("ascii")
+    return binascii.b2a_base64(signed, newline=False).decode()
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -145,7 +168,7 @@ def parse(text: str) -> Token:
         raise Malformed("not a token: it does not end in a signature of 64 bytes in base64", hint=SHAPES)
     if expires is None:
         raise Malformed("not a token: what stands for its expiry is no time", hint=SHAPES)
-    if _IDENTITY.fullmatch(identity) is None:
+    if not _carried(identity):
         raise Malformed("not a token: what stands for its identity is empty, or not printable ASCII", hint=SHAPES)
     return Token(form, identity, expires, Secret(signature), stated)
 
@@ -163,14 +186,14 @@ def _long_expiry(stated: str) -> datetime | None:
     found = _LONG_EXPIRY.fullmatch(stated)
     if found is None:
         return None
-    return _moment(found[1], int((found[2] or "").ljust(6, "0")[:6]))
+    return _moment(f"{found[1]}.{(found[2] or '')[:6]:0<6}")
 
 
 def _short_expiry(stated: str) -> datetime | None:
     """To the minute; some answers of Azure name seconds, too (azure-recorded 7)."""
     if _SHORT_EXPIRY.fullmatch(stated) is None:
         return None
-    return _moment(_spelt_out(stated), 0)
+    return _moment(_spelt_out(stated))
 
 
 def _spelt_out(digits: str) -> str:
@@ -179,9 +202,9 @@ def _spelt_out(digits: str) -> str:
     return f"{day}T{time}:{digits[12:] or '00'}"
 
 
-def _moment(seconds: str, microseconds: int) -> datetime | None:
+def _moment(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(seconds).replace(microsecond=microseconds, tzinfo=UTC)
+        return datetime.fromisoformat(f"{text}+00:00")
     except ValueError:
         return None
 
@@ -262,26 +285,18 @@ def _iso_time(text: str) -> datetime | None:
 
 # -------- the grammar
 
-_SCHEME: Final = {Form.SHORT: "SharedAccessSignature", Form.GATEWAY: "GatewayKey"}
-_SCHEME_WORDS: Final = frozenset(word.lower() for word in _SCHEME.values())
+_LONG, _SHORT = Form.LONG, Form.SHORT  # looking a member up costs a tenth of a signature
+_TWO: Final = tuple(f"{number:02}" for number in range(60))
+_SCHEME_WORDS: Final = frozenset(("sharedaccesssignature", "gatewaykey"))
 _GATEWAY_WORD: Final = "gatewaykey"
 _LONG_START: Final = "uid="
+_OTHER_STARTS: Final = (_LONG_START, *(f"{word} " for word in _SCHEME_WORDS))
 _WRAPPED: Final = re.compile(r'token="(.*?)"(?: ?, ?refresh="[a-z]+")?', re.DOTALL)
 
 # 64 bytes in base64, each written one way only: the last character before the padding carries two bits
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9+/]{85}[AQgw]==")
 _LONG_EXPIRY: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z?")
 _SHORT_EXPIRY: Final = re.compile(r"[0-9]{12}(?:[0-9]{2})?")
-
-# tokens travel in headers: printable ASCII, no space at either end
-_IDENTITY: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-# what a reader would take for the start of another form, or, in a long one, for the end of the identity
-_NO_START: Final = r"(?!(?i:uid=|sharedaccesssignature |gatewaykey ))"
-_WRITABLE: Final = {
-    Form.LONG: re.compile(r"(?!.*&(?:ex|sn)=)[!-~](?:[ -~]*[!-~])?").fullmatch,
-    Form.SHORT: re.compile(rf"{_NO_START}[!-~](?:[ -~]*[!-~])?").fullmatch,
-    Form.GATEWAY: re.compile(rf"{_NO_START}[!-~](?:[ -~]*[!-~])?").fullmatch,
-}
 
 # as the configuration spells durations; it is a room above this one
 _SPAN: Final = re.compile(" ?".join(rf"(?:([0-9]{{1,9}}) ?{unit})?" for unit in ("w", "d", "h", "m(?:in)?", "s")))
