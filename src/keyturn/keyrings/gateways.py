@@ -1,7 +1,8 @@
 """The keys of the self-hosted gateways of one API Management service, which sign the tokens that these sign in with.
 
-Azure lets nobody choose one: they can only be regenerated. Decides how ports.Keyring's verbs look on the wire. Never
-here: when to write, whether a write may be repeated, or a token made by ourselves.
+Azure lets nobody choose one: they can only be regenerated, which ends every token made with that key (azure-facts 1.3,
+5.3). Decides how ports.Keyring's verbs look on the wire.
+Never here: when to write, whether a write may be repeated, or a token made by ourselves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tokens that Azure signs for a user of an API Management service.
+"""Tokens that Azure signs for a user of an API Management service (azure-facts 5.4).
 
 A user is no credential: nothing here can be rotated. Decides how one asks. Never here: a token made by ourselves.
 """
