@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - what is costly to import is imported on first use
-"""The sockets under every Azure library, made once per cloud.
+"""The sockets under every Azure library, made once per cloud, and under whatever else speaks HTTPS as they do.
 
 Decides proxies, trust and pooling: HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE are honoured, `.netrc`, cookies and
 every hidden second try are not. Never here: what is sent.
@@ -23,8 +23,20 @@ CONNECTIONS: Final = 64
 
 def transport(cloud: Cloud) -> RequestsTransport:
     """azure-core's own transport over a session of ours. Thread-safe as we use it: it keeps no state but the pool."""
-    import requests
     from azure.core.pipeline.transport import RequestsTransport
+
+    return RequestsTransport(
+        session=session(),
+        session_owner=False,
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        connection_verify=cloud.ca_bundle or True,
+    )
+
+
+def session() -> requests.Session:
+    """Sends what it is given once, and nothing that is kept elsewhere: see above. It does follow redirects if asked."""
+    import requests
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
@@ -35,13 +47,7 @@ def transport(cloud: Cloud) -> RequestsTransport:
     adapter = HTTPAdapter(pool_connections=8, pool_maxsize=CONNECTIONS, max_retries=once)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    return RequestsTransport(
-        session=session,
-        session_owner=False,
-        connection_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        connection_verify=cloud.ca_bundle or True,
-    )
+    return session
 
 
 def _keep_authorization(request: requests.PreparedRequest) -> requests.PreparedRequest:
