@@ -20,7 +20,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 from keyturn import config as configuration
-from keyturn.config import Config, CustomCloud, FileSink, KeyVaultSink, PolicyEntry, SinkSpec
+from keyturn.config import (
+    Config,
+    CustomCloud,
+    FileSink,
+    KeyVaultSink,
+    NamedValueSink,
+    PolicyEntry,
+    SinkSpec,
+    WebhookSink,
+)
 from keyturn.errors import Conflict, Gone, KeyturnError, Misconfigured, Refused, TryAgain
 from keyturn.model import Credential, Event, Hold, Kind, NotApplied, Record, Secret
 from keyturn.policy import Policy
@@ -36,6 +45,7 @@ if TYPE_CHECKING:
     from keyturn.ledgers.sql import SqlLedger
     from keyturn.ports import Answer, Clock, Holder, Ledger, Notifier, SendBy, Shown, Sink, Tags
     from keyturn.sinks.keyvault import Vault
+    from keyturn.sinks.namedvalue import NamedValues
     from keyturn.sweep import Charge
     from keyturn.turn import Turn
 
@@ -176,6 +186,7 @@ class Assembled:
         self._stack = stack
         self._identities: dict[str, Identity] = {}
         self._vaults: dict[tuple[str, str], Vault] = {}
+        self._named: dict[str, NamedValues] = {}
         self._gateways: dict[tuple[str, Kind], tuple[str, ...]] = {}
         self._undiscovered: set[str] = set()
         self.arms: dict[str, Arm] = {}
@@ -264,9 +275,29 @@ class Assembled:
             from keyturn.sinks.file import FileVariable
 
             return FileVariable(Path(spec.path), spec.variable, self.clock, form=spec.format)
+        if isinstance(spec, NamedValueSink):
+            from keyturn.sinks.namedvalue import NamedValue
+
+            return NamedValue(self._named_values(spec), spec.named_value)
+        if isinstance(spec, WebhookSink):
+            from keyturn.sinks.webhook import Webhook
+
+            signing = _signing_secrets(spec)
+            return Webhook(spec.url, spec.credential, signing, self.clock, include_value=spec.include_value)
         from keyturn.sinks.keyvault import KeyVaultSecret
 
         return KeyVaultSecret(self._vault(spec, cloud), spec.secret)
+
+    def _named_values(self, spec: NamedValueSink) -> NamedValues:
+        """One for each service: it keeps the ETag of a look for the write that rests on it."""
+        from keyturn.sinks.namedvalue import NamedValues
+
+        alias = spec.service or ""  # `render` filled it in
+        if alias not in self._named:
+            service = self.config.services[alias]
+            versions = {} if service.api_version is None else {"api_version": service.api_version}
+            self._named.setdefault(alias, NamedValues(self.arms[alias], alias, service.id, **versions))
+        return self._named[alias]
 
     def _vault(self, spec: KeyVaultSink, cloud: str) -> Vault:
         from keyturn.sinks.keyvault import Vault
@@ -409,6 +440,7 @@ def open_all(config: Config, *, notifier: Notifier | None = None, stop: threadin
 
     refuse_foreign_emulator(config)
     refuse_missing_authorities(config)
+    refuse_missing_signing_secrets(config)
     clock = clock_of(config, stop)
     stack = ExitStack()
     ledger = stack.enter_context(SqlLedger.open(config.ledger, salt=_salt(config)))
@@ -423,6 +455,7 @@ def open_to_look(config: Config) -> Assembled:
 
     refuse_foreign_emulator(config)
     refuse_missing_authorities(config)
+    refuse_missing_signing_secrets(config)
     clock = clock_of(config)
     stack = ExitStack()
     ledger: Ledger = MemoryLedger(name="not made yet", salt=clock.random_bytes(32))
@@ -452,6 +485,18 @@ def _salt(config: Config) -> bytes | None:
             hint="Set it to the salt that the ledger was made with; for a new ledger, to 32 random bytes in hex.",
         )
     return text.encode()
+
+
+def refuse_missing_signing_secrets(config: Config) -> None:
+    """A webhook without its signing secret would fail in the middle of a rotation. Raises Misconfigured."""
+    for spec in {spec for entry in config.policies for spec in entry.sinks if isinstance(spec, WebhookSink)}:
+        _signing_secrets(spec)
+
+
+def _signing_secrets(spec: WebhookSink) -> tuple[Secret, ...]:
+    from keyturn.sinks.webhook import signing_secrets
+
+    return signing_secrets(os.environ.get(spec.secret_env, ""), spec.secret_env)
 
 
 def _cloud(given: configuration.Cloud) -> Cloud:

@@ -11,6 +11,7 @@ from keyturn.yaml_marks import read_text
 
 SHOP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.ApiManagement/service"
 SERVICES = f"services:\n  shop: {{id: {SHOP}/shop-apim}}\n  mail: {{id: {SHOP}/mail-apim}}\n"
+HOOK = "{webhook: {url: 'https://hooks.example.com:8443/keyturn', secret_env: HOOK}}"
 PUBLISH = 'publish: [{keyvault: {vault: shop-kv, secret: "apim-{sid}"}}]'
 
 

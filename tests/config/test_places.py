@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from keyturn.config import FileSink, KeyVaultSink, clashes, render, sink_problems
+from keyturn.config import FileSink, KeyVaultSink, NamedValueSink, WebhookSink, clashes, render, sink_problems
 
-from .samples import SERVICES, config, credential, policy
+from .samples import HOOK, SERVICES, config, credential, policy
 
 FILE = FileSink(path="keys/{service}/{product}.env", variable="APIM_{sid}", format="dotenv")
 VAULT = KeyVaultSink(vault="{service}-kv", secret="apim-{sid}")
@@ -18,6 +18,27 @@ def test_templates_are_filled_from_the_credential() -> None:
     assert render(FILE, found).name == "keys/shop/gold.env:APIM_contoso"
     assert render(KeyVaultSink(vault="v", secret="{owner}-{sid}-{sid}"), found).name == "v/anna-contoso-contoso"
     assert sink_problems(VAULT, found) == sink_problems(FILE, found) == ()
+
+
+def test_a_named_value_is_of_the_credentials_own_service_unless_another_is_named() -> None:
+    found = credential("contoso")
+    assert render(NamedValueSink(named_value="{sid}-key"), found).name == "shop/named-values/contoso-key"
+    assert render(NamedValueSink(named_value="k", service="mail"), found).name == "mail/named-values/k"
+    assert sink_problems(NamedValueSink(named_value="{sid}_{product}.key"), found) == ()
+
+
+@pytest.mark.parametrize("sid", ["with space", "a/b", "a:b", "ü", "x" * 257])
+def test_a_name_that_a_named_value_cannot_have_is_told(sid: str) -> None:
+    (told,) = sink_problems(NamedValueSink(named_value="{sid}"), credential(sid))
+    assert "letters, digits, periods, dashes and underscores" in told
+
+
+def test_a_webhook_is_told_which_credential_it_is_about() -> None:
+    hook = WebhookSink(url="https://hooks.example.com", secret_env="S")
+    made = render(hook, credential("with space"))
+    assert isinstance(made, WebhookSink) and made.credential == "shop/with space"
+    assert made.name == "https://hooks.example.com"
+    assert sink_problems(hook, credential("with space")) == ()
 
 
 def test_a_sid_that_looks_like_a_template_is_not_filled_in_again() -> None:
@@ -79,3 +100,13 @@ def test_one_variable_for_two_credentials_clashes_however_its_path_is_spelt() ->
 def test_one_file_in_two_formats_clashes() -> None:
     clash = _clashes("{file: {path: k, variable: A}}", "{file: {path: k, variable: B, format: json}}")
     assert clash == {"k": ["shop/s0", "shop/s1"]}
+
+
+def test_one_named_value_for_two_credentials_clashes_whatever_its_capitals() -> None:
+    clash = _clashes("{namedvalue: {name: key}}", "{namedvalue: {name: KEY, service: shop}}")
+    assert clash == {"shop/named-values/key": ["shop/s0", "shop/s1"]}
+    assert _clashes("{namedvalue: {name: key}}", "{namedvalue: {name: key, service: mail}}") == {}
+
+
+def test_credentials_may_share_a_receiver_because_each_event_says_whom_it_is_about() -> None:
+    assert _clashes(HOOK, HOOK) == {}

@@ -7,13 +7,21 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from keyturn.config import ClientSecret, CustomCloud, EmulatorTime, FileSink, KeyVaultSink
+from keyturn.config import (
+    ClientSecret,
+    CustomCloud,
+    EmulatorTime,
+    FileSink,
+    KeyVaultSink,
+    NamedValueSink,
+    WebhookSink,
+)
 from keyturn.config.form import BAD, Either, Field, Form, Many, Named, Node, OneOf, Problems, Span
 from keyturn.config.table import CONFIGURATION
 from keyturn.model import Mode, Slot
 from keyturn.policy import Consumers, Policy, ProbeSpec, Retire
 
-from .samples import PUBLISH, SERVICES, SHOP, config, one_policy, policy, refusal
+from .samples import HOOK, PUBLISH, SERVICES, SHOP, config, one_policy, policy, refusal
 
 
 def test_the_smallest_configuration_means_the_policys_own_defaults() -> None:
@@ -92,6 +100,45 @@ def test_relative_paths_are_beside_the_configuration() -> None:
     )
 
 
+def test_named_values_and_webhooks_arrive_as_they_are_written() -> None:
+    publish = (
+        'publish: [{namedvalue: {name: "{sid}-key"}}, {namedvalue: {name: k, service: mail}}, '
+        "{webhook: {url: 'http://127.0.0.1:9000', secret_env: S, include_value: true}}, " + f"{HOOK}]"
+    )
+    assert config(f"{SERVICES}policies:\n{policy(publish=publish)}").policies[0].publish == (
+        NamedValueSink(named_value="{sid}-key"),
+        NamedValueSink(named_value="k", service="mail"),
+        WebhookSink(url="http://127.0.0.1:9000", secret_env="S", include_value=True),
+        WebhookSink(url="https://hooks.example.com:8443/keyturn", secret_env="HOOK", include_value=False),
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter2@hooks.example.com/x",
+        "https://hooks.example.com/x?sig=hunter2",
+        "https://hooks.example.com/x#hunter2",
+        "http://localhost.example.com/hunter2",
+        "ftp://hooks.example.com/hunter2",
+        "hunter2",
+    ],
+)
+def test_an_address_that_may_hold_a_secret_is_refused_and_not_repeated(url: str) -> None:
+    publish = f"publish: [{{webhook: {{url: '{url}', secret_env: S}}}}]"
+    (told,) = refusal(f"{SERVICES}policies:\n{policy(publish=publish)}")
+    assert "publish[0].webhook.url: this is not an https address" in told and "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    "host", ["https://h", "http://localhost", "http://127.0.0.1:80", "http://[::1]:80", "https://[::1]"]
+)
+def test_an_address_is_https_or_on_this_machine(host: str) -> None:
+    publish = f"publish: [{{webhook: {{url: '{host}/a/b_c', secret_env: S}}}}]"
+    (sink,) = config(f"{SERVICES}policies:\n{policy(publish=publish)}").policies[0].publish
+    assert sink.name == f"{host}/a/b_c"
+
+
 def _defaults(kind: object, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str, object]]:
     """Every default in the table that could be written, with its path."""
     match kind:
@@ -111,7 +158,7 @@ def _defaults(kind: object, path: tuple[str, ...] = ()) -> list[tuple[tuple[str,
 POLICY_DEFAULTS = [
     (path[1:], default)
     for path, default, _ in _defaults(CONFIGURATION)
-    if path[0] == "policies" and not {"probe", "tokens"} & set(path)  # tokens: test_tokens.py
+    if path[0] == "policies" and not {"probe", "tokens", "publish"} & set(path)  # have tests of their own
 ]
 FILE_DEFAULTS = [
     (path, default) for path, default, _ in _defaults(CONFIGURATION) if path[0] not in ("policies", "services", "cloud")
@@ -263,6 +310,36 @@ MISTAKES = {
         + policy(publish="publish: [{file: {path: a/../k, variable: K}}, {file: {path: k, variable: K}}]"),
         "keyturn.yaml:5:",
         "same sink twice",
+    ),
+    "one receiver twice": (
+        f"{SERVICES}policies:\n" + policy(publish=f"publish: [{HOOK}, {HOOK}]"),
+        "keyturn.yaml:5:",
+        "same sink twice",
+    ),
+    "a receiver with a secret in its query": (
+        f"{SERVICES}policies:\n" + policy(publish=f"publish: [{HOOK}]").replace("/keyturn", "/keyturn?code=hunter2"),
+        "keyturn.yaml:5:",
+        "nothing secret may be in it",
+    ),
+    "a receiver without https": (
+        f"{SERVICES}policies:\n" + policy(publish=f"publish: [{HOOK}]").replace("https:", "http:"),
+        "keyturn.yaml:5:",
+        "not an https address",
+    ),
+    "a receiver without a signing secret": (
+        f"{SERVICES}policies:\n" + policy(publish="publish: [{webhook: {url: 'https://hooks.example.com'}}]"),
+        "keyturn.yaml:5:",
+        "secret_env is missing",
+    ),
+    "a named value of no service": (
+        f"{SERVICES}policies:\n" + policy(publish="publish: [{namedvalue: {name: k, service: shpo}}]"),
+        "keyturn.yaml:5:",
+        "Did you mean shop?",
+    ),
+    "a named value with an unknown template word": (
+        f"{SERVICES}policies:\n" + policy(publish='publish: [{namedvalue: {name: "{sd}"}}]'),
+        "keyturn.yaml:5:",
+        "Did you mean sid?",
     ),
     "share above all": (one_policy(rest="budget: {share: 150%}\n"), "keyturn.yaml:6:17", "50%"),
     "no workers": (one_policy(rest="workers: 0\n"), "keyturn.yaml:6:10", "from 1 to 64"),

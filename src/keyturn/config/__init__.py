@@ -28,10 +28,12 @@ from keyturn.config.types import (
     FileSink,
     KeyVaultSink,
     Match,
+    NamedValueSink,
     PolicyEntry,
     Service,
     SinkSpec,
     TokenEntry,
+    WebhookSink,
 )
 
 __all__ = [
@@ -44,12 +46,14 @@ __all__ = [
     "FileSink",
     "KeyVaultSink",
     "Match",
+    "NamedValueSink",
     "Node",
     "PolicyEntry",
     "Problem",
     "Service",
     "SinkSpec",
     "TokenEntry",
+    "WebhookSink",
     "clashes",
     "json_schema",
     "kinds",

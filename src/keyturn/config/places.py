@@ -10,12 +10,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 
+import msgspec
+
 from keyturn.config.matching import match_policy
-from keyturn.config.types import Config, FileSink, KeyVaultSink, SinkSpec
+from keyturn.config.types import Config, FileSink, KeyVaultSink, NamedValueSink, SinkSpec, WebhookSink
 from keyturn.model import Credential, Kind
 
 VAULT_NAME = r"[0-9a-zA-Z-]{1,127}"
 """What keyturn lets a vault or a secret be called: documented, but never tried against Azure (azure-facts 7)."""
+
+NAMED_VALUE = r"[A-Za-z0-9._-]{1,256}"
+"""What Azure lets a display name be; keyturn calls a named value that it makes by its id."""
 
 DOTENV_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 
@@ -33,13 +38,29 @@ def render(sink: SinkSpec, credential: Credential) -> SinkSpec:
     """The sink of one credential, its templates filled in. Ask `sink_problems` whether it may be used."""
     if isinstance(sink, KeyVaultSink):
         return KeyVaultSink(vault=_fill(sink.vault, credential), secret=_fill(sink.secret, credential))
+    if isinstance(sink, NamedValueSink):
+        filled = _fill(sink.named_value, credential)
+        return NamedValueSink(named_value=filled, service=sink.service or credential.service)
+    if isinstance(sink, WebhookSink):
+        return msgspec.structs.replace(sink, credential=credential.id)
     return FileSink(path=_fill(sink.path, credential), variable=_fill(sink.variable, credential), format=sink.format)
+
+
+def _templates(sink: SinkSpec) -> tuple[str, ...]:
+    match sink:
+        case KeyVaultSink():
+            return sink.vault, sink.secret
+        case FileSink():
+            return sink.path, sink.variable
+        case NamedValueSink():
+            return (sink.named_value,)
+        case WebhookSink():
+            return ()
 
 
 def sink_problems(sink: SinkSpec, credential: Credential) -> tuple[str, ...]:
     """Why the credential's sink cannot be used: sentences for a person. Empty: it can."""
-    templates = (sink.vault, sink.secret) if isinstance(sink, KeyVaultSink) else (sink.path, sink.variable)
-    needed = {word for template in templates for word in words(template)}
+    needed = {word for template in _templates(sink) for word in words(template)}
     missing = sorted(word for word in needed if not TEMPLATE_WORDS[word](credential))
     if missing:
         return tuple(f"{sink.name}: {credential.id} has no {word} to fill in." for word in missing)
@@ -51,7 +72,14 @@ def sink_problems(sink: SinkSpec, credential: Credential) -> tuple[str, ...]:
             for what, text in (("vault", made.vault), ("secret", made.secret))
             if not re.fullmatch(VAULT_NAME, text)
         )
-    return _file_problems(templates[0], made, credential)
+    if isinstance(made, FileSink):
+        return _file_problems(_templates(sink)[0], made, credential)
+    if isinstance(made, NamedValueSink) and not re.fullmatch(NAMED_VALUE, made.named_value):
+        return (
+            f"{made.name}: a named value cannot be called {made.named_value!r}: only letters, digits, periods, dashes "
+            f"and underscores, at most 256.",
+        )
+    return ()
 
 
 def _file_problems(template: str, made: FileSink, credential: Credential) -> tuple[str, ...]:
@@ -96,9 +124,14 @@ def _credentials(group: Iterable[tuple[SinkSpec, Credential]]) -> tuple[Credenti
 
 
 def identity(sink: SinkSpec) -> str:
-    """What makes two sinks the same: vaults ignore case, file paths have many spellings."""
+    """What makes two sinks the same: Azure's names ignore case, file paths have many spellings, and a receiver is told
+    whom each event is about, so that credentials may share it."""
     if isinstance(sink, KeyVaultSink):
         return f"keyvault {sink.vault.lower()}/{sink.secret.lower()}"
+    if isinstance(sink, NamedValueSink):
+        return f"namedvalue {sink.service or ''}/{sink.named_value}".lower()
+    if isinstance(sink, WebhookSink):
+        return f"webhook {sink.url} {sink.credential}"
     return f"{_file_identity(sink)}:{sink.variable}"
 
 

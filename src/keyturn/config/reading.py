@@ -28,10 +28,12 @@ from keyturn.config.types import (
     FileSink,
     KeyVaultSink,
     Match,
+    NamedValueSink,
     PolicyEntry,
     Service,
     SinkSpec,
     TokenEntry,
+    WebhookSink,
 )
 from keyturn.errors import Misconfigured
 from keyturn.model import Mode
@@ -81,7 +83,7 @@ def _check_policies(filled: Filled, problems: Problems) -> None:
             problems.add(policy.mark("name"), f"Two policies are called {name}.", "Give each a name of its own.")
         _check_match(policy, aliases, problems)
         _check_probe(policy, problems)
-        _check_sinks(policy, problems)
+        _check_sinks(policy, aliases, problems)
         _check_waits(policy, problems)
         _check_tokens(policy, problems)
 
@@ -182,12 +184,19 @@ def _check_probe(policy: Filled, problems: Problems) -> None:
         )
 
 
-def _check_sinks(policy: Filled, problems: Problems) -> None:
+def _check_sinks(policy: Filled, aliases: Sequence[str], problems: Problems) -> None:
     seen: set[str] = set()
     for kind, sink in _published(policy):
-        for field in ("vault", "secret", "path", "variable"):
+        for field in ("vault", "secret", "path", "variable", "name"):
             if field in sink.values:
                 _check_template(sink.get(field), sink.mark(field), f"publish.{kind}.{field}", problems)
+        service = sink.get("service")
+        if service is not None and aliases and service not in aliases:
+            problems.add(
+                sink.mark("service"),
+                f"publish.{kind}.service: there is no service {service!r}.",
+                did_you_mean(service, aliases),
+            )
         if sink.bad:
             continue
         place = identity(_sink(kind, sink, ""))
@@ -334,6 +343,10 @@ def _waits(filled: Filled) -> Policy:
 def _sink(kind: str, filled: Filled, file: str) -> SinkSpec:
     if kind == "keyvault":
         return KeyVaultSink(**filled.values)
+    if kind == "namedvalue":
+        return NamedValueSink(named_value=filled.get("name"), service=filled.get("service"))
+    if kind == "webhook":
+        return WebhookSink(**filled.values)
     path = _beside(filled.get("path"), file)
     by_name: Literal["dotenv", "json"] = "json" if path.endswith(".json") else "dotenv"
     return FileSink(path=path, variable=filled.get("variable"), format=filled.get("format", by_name))

@@ -36,6 +36,15 @@ _CONTROL = Text(
     pattern=r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9_/-]*)?",
     hint="Write what `keyturn emulator` printed, such as http://127.0.0.1:41000.",
 )
+_RECEIVER = Text(
+    what="an https address with no query, user or fragment",
+    pattern=(
+        r"(https://[A-Za-z0-9.-]+|https?://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
+        r"(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
+    ),
+    hushed=True,
+    hint="Write https://host/path: it is shown on screens and kept in the ledger, so nothing secret may be in it.",
+)
 _ARM_ID = Text(
     what="the ARM id of an API Management service",
     pattern=(
@@ -231,6 +240,44 @@ _PUBLISH = OneOf(
                 ),
             )
         ),
+        "namedvalue": Form(
+            fields=(
+                Field(
+                    name="name",
+                    kind=_TEMPLATE,
+                    required=True,
+                    doc="The named value's id, such as {sid}-key. keyturn makes it, as a secret, where there is none.",
+                ),
+                Field(
+                    name="service",
+                    kind=_ALIAS,
+                    default="the credential's own",
+                    doc="The alias of another service that has the named value.",
+                ),
+            )
+        ),
+        "webhook": Form(
+            fields=(
+                Field(
+                    name="url",
+                    kind=_RECEIVER,
+                    required=True,
+                    doc="Where signed events are sent: https, or http on this machine. Never with a secret in it.",
+                ),
+                Field(
+                    name="secret_env",
+                    kind=_ENVIRONMENT,
+                    required=True,
+                    doc="The environment variable with the signing secret: whsec_ and base64; several with spaces.",
+                ),
+                Field(
+                    name="include_value",
+                    kind=Flag(),
+                    default="false",
+                    doc="true sends the value itself; otherwise an event tells only that it is published.",
+                ),
+            )
+        ),
     }
 )
 
@@ -345,7 +392,7 @@ _POLICY = Form(
             name="publish",
             kind=Many(of=_PUBLISH, least=1),
             default="none, where there are `tokens`",
-            doc="The sinks that callers read the key from; each is `keyvault:` or `file:`.",
+            doc="The sinks that callers read the key from; each is `keyvault:`, `file:`, `namedvalue:` or `webhook:`.",
         ),
         Field(
             name="tokens",

@@ -86,7 +86,34 @@ class FileSink(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.path}:{self.variable}"
 
 
-SinkSpec = KeyVaultSink | FileSink
+class NamedValueSink(msgspec.Struct, frozen=True, kw_only=True):
+    """A named value of API Management; `named_value` may be a template. `service` None: the credential's own."""
+
+    named_value: str
+    service: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.service or '{service}'}/named-values/{self.named_value}"
+
+
+class WebhookSink(msgspec.Struct, frozen=True, kw_only=True):
+    """A receiver of signed events; the signing secret is in the environment variable `secret_env`.
+
+    `credential` is the id of the one that it is told about, once it is known.
+    """
+
+    url: str
+    secret_env: str
+    include_value: bool = False
+    credential: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.url
+
+
+SinkSpec = KeyVaultSink | FileSink | NamedValueSink | WebhookSink
 
 
 class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
