@@ -31,13 +31,13 @@ from keyturn.config import (
     WebhookSink,
 )
 from keyturn.errors import Conflict, Gone, KeyturnError, Misconfigured, Refused, TryAgain
-from keyturn.model import Credential, Event, Hold, Kind, NotApplied, Record, Secret
+from keyturn.model import Credential, Event, Hold, Kind, NotApplied, Record, Secret, Slot
 from keyturn.policy import Policy
 
 if TYPE_CHECKING:
     from keyturn.azure.cloud import Cloud
-    from keyturn.azure.signin import Identity
     from keyturn.azure.pipeline import Arm
+    from keyturn.azure.signin import Identity
     from keyturn.keyrings.gateways import GatewayKeyring
     from keyturn.keyrings.subscriptions import SubscriptionsKeyring
     from keyturn.keyrings.tenant import TenantKeyring
@@ -232,7 +232,7 @@ class Assembled:
                     held=held,
                 )
 
-    def _keyring(self, alias: str, kind: Kind) -> AnyKeyring:
+    def _keyring(self, alias: str, kind: Kind, tenants: Sequence[str] | None = None) -> AnyKeyring:
         from keyturn.keyrings.gateways import GatewayKeyring
         from keyturn.keyrings.subscriptions import SubscriptionsKeyring
         from keyturn.keyrings.tenant import TenantKeyring
@@ -242,11 +242,37 @@ class Assembled:
         if kind is Kind.GATEWAY:
             return GatewayKeyring(arm, alias, service.id, **versions)
         if kind is Kind.TENANT:
-            return TenantKeyring(arm, alias, service.id, names=configuration.tenants(self.config, alias), **versions)
+            names = configuration.tenants(self.config, alias) if tenants is None else tenants
+            return TenantKeyring(arm, alias, service.id, names=names, **versions)
         return SubscriptionsKeyring(arm, alias, service.id, **versions)
 
     def keyring_of(self, credential: Credential) -> AnyKeyring:
         return self.keyrings[credential.service, credential.kind]
+
+    # -------- whoever's keys sign tokens
+
+    def signers(self, alias: str, kind: Kind) -> Iterable[Credential]:
+        """A service's tenant access and its git's, or its self-hosted gateways, whether or not a policy matches them;
+        read one by one. Raises TryAgain, Refused, Gone."""
+        from keyturn.keyrings.tenant import ACCESS, GIT
+
+        return self._keyring(alias, kind, tenants=(ACCESS, GIT)).discover()
+
+    def ask_gateway_token(self, credential: Credential, slot: Slot, expires: datetime) -> Secret:
+        """One that Azure signs, without its scheme word. Raises TryAgain, Refused, Gone."""
+        from keyturn.keyrings.gateways import GatewayKeyring
+
+        keyring = self.keyring_of(credential)
+        assert isinstance(keyring, GatewayKeyring)  # noqa: S101 - whoever calls has looked at its kind
+        return keyring.generate_token(credential, slot, expires)
+
+    def ask_user_token(self, alias: str, user: str, slot: Slot, expires: datetime) -> Secret:
+        """One that Azure signs for a user, without its scheme word. Raises TryAgain, Refused, Gone."""
+        from keyturn.keyrings.users import ask_user_token
+
+        service = self.config.services[alias]
+        versions = {} if service.api_version is None else {"api_version": service.api_version}
+        return ask_user_token(self.arms[alias], service.id, user, slot, expires, **versions)
 
     # -------- sinks
 

@@ -5,6 +5,7 @@ Pure, and used by every screen, so that they say the same. Never here: layout, o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ CONDITIONS: Final = {
     Stage.RETIRE: "retiring",
     Stage.PROVE: "proving",
 }
-BAD: Final = frozenset({"held", "failing"})
+BAD: Final = frozenset({"held", "failing", "expiring"})
 """Conditions that want a person: they make `status` and `run` exit 1."""
 _AHEAD: Final = {
     Stage.UNKNOWN: "adopt",
@@ -55,15 +56,54 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
         return self.word in BAD
 
 
-def word_of(record: Record) -> str:
+def word_of(record: Record, now: datetime) -> str:
+    """One word. A token that is running out is worse than what keeps it from being renewed, unless that is a hold."""
     if record.hold is not None:
         return "held"
+    if any(token.bad for token in ending(record, now)):
+        return "expiring"
     return "failing" if record.failures else CONDITIONS[record.stage]
 
 
-def is_bad(record: Record) -> bool:
-    """Held or failing: somebody should look."""
-    return word_of(record) in BAD
+def is_bad(record: Record, now: datetime) -> bool:
+    """Held, failing, or with a token that is running out: somebody should look."""
+    return word_of(record, now) in BAD
+
+
+class TokenEnding(msgspec.Struct, frozen=True, kw_only=True):
+    """A token in a sink that is due for a fresh one. `bad`: nothing may come in time unless somebody acts."""
+
+    reason: str
+    sentence: str
+    bad: bool
+
+
+def ending(record: Record, now: datetime) -> tuple[TokenEnding, ...]:
+    """The tokens that are due for a fresh one, the first to end first.
+
+    What uses an expired token need not say so: a self-hosted gateway goes on and answers 200 with an empty body. So
+    half of the time that was left for renewing is the latest at which a person is told.
+    """
+    found = []
+    for sink, life in sorted(record.tokens.items(), key=lambda item: item[1].expires):
+        left, margin = life.expires - now, life.expires - life.renew_at
+        if left <= timedelta(0):
+            found.append(_ending(f"the token in {sink} ended {spell(-left)} ago", bad=True))
+        elif now >= life.renew_at:
+            blocked = record.hold is not None or left <= margin / 2
+            overdue = f"a fresh one is due for {spell(now - life.renew_at)}"
+            found.append(_ending(f"the token in {sink} ends in {spell(left)}; {overdue}", bad=blocked))
+        elif record.hold is None and _next_turn(record, now) >= life.expires:
+            found.append(_ending(f"the token in {sink} ends in {spell(left)}, before the next turn", bad=True))
+    return tuple(found)
+
+
+def _ending(sentence: str, *, bad: bool) -> TokenEnding:
+    return TokenEnding(reason="token-ends", sentence=sentence, bad=bad)
+
+
+def _next_turn(record: Record, now: datetime) -> datetime:
+    return max(record.not_before or now, now)
 
 
 def condition(record: Record, policy: Policy | None, now: datetime) -> Condition:
@@ -77,21 +117,33 @@ def condition(record: Record, policy: Policy | None, now: datetime) -> Condition
             next="waits for you",
             why=f"{record.hold.reason}: {record.hold.sentence}",
             shorter=f"mend it, then `keyturn release {record.id}` (docs/reasons.md: {record.hold.reason})",
-            notes=_notes(record, policy),
+            notes=_notes(record, policy, now),
         )
     waiting = record.waiting
+    short = [token for token in ending(record, now) if token.bad]
     return Condition(
         id=record.id,
-        word=word_of(record),
+        word=word_of(record, now),
         active=str(record.active or "?"),
         since=_ago(_since(record), now),
         next=_next(record, policy, now),
-        why=_why(record, policy, now),
+        why=f"{short[0].reason}: {short[0].sentence}" if short else _why(record, policy, now),
         rule="" if waiting is None else waiting.rule,
         until=record.not_before,
-        shorter="" if waiting is None else waiting.shorter,
-        notes=_notes(record, policy),
+        shorter=_instead(record, short),
+        notes=_notes(record, policy, now),
     )
+
+
+def _instead(record: Record, short: Sequence[TokenEnding]) -> str:
+    """What would end the wait sooner, or bring a fresh token in time."""
+    waiting = record.waiting
+    shorter = "" if waiting is None else waiting.shorter
+    if not short:
+        return shorter
+    if record.failures and waiting is not None:
+        return f"mend what keeps it from being renewed: {waiting.reason}: {waiting.sentence}"
+    return "let `keyturn run` come by more often: it renews what is due"
 
 
 def in_json(record: Record, policy: Policy | None, now: datetime) -> dict[str, Any]:
@@ -116,6 +168,10 @@ def in_json(record: Record, policy: Policy | None, now: datetime) -> dict[str, A
         "policy": policy.name if policy is not None else record.policy.rpartition(" ")[0],
         "rotations": record.rotations,
         "failures": record.failures,
+        "tokens": {
+            sink: {"expires": moment(life.expires), "renew_at": moment(life.renew_at)}
+            for sink, life in record.tokens.items()
+        },
         "notes": list(told.notes),
     }
 
@@ -127,7 +183,7 @@ def moment(at: datetime | None) -> str | None:
 
 def summary(words: list[str]) -> str:
     """`3 credentials: 1 ok, 1 draining, 1 held`."""
-    order = [*CONDITIONS.values(), "failing", "held"]
+    order = [*CONDITIONS.values(), "expiring", "failing", "held"]
     parts = [f"{words.count(word)} {word}" for word in dict.fromkeys(order) if word in words]
     many = f"{len(words)} credential{'' if len(words) == 1 else 's'}"
     return f"{many}: {', '.join(parts)}" if parts else f"{many}"
@@ -165,19 +221,26 @@ def _why(record: Record, policy: Policy | None, now: datetime) -> str:
     waiting, until = record.waiting, record.not_before
     if waiting is None or waiting.reason == "not-due":
         return ""
+    slot = record.turning if record.stage is Stage.RENEW else _old(record)
+    until = _quiet_until(record, slot, policy) or until
     if waiting.reason == "quiet-slot" and policy is not None and until is not None and until > now:
-        slot = record.turning if record.stage is Stage.RENEW else _old(record)
         sentence = f"{spell(until - now)} until {slot} has been out of every sink for {spell(policy.drain)}"
         return f"quiet-slot: {sentence}"
     return f"{waiting.reason}: {waiting.sentence}"
+
+
+def _quiet_until(record: Record, slot: Slot | None, policy: Policy | None) -> datetime | None:
+    """When the slot will have been quiet for `drain`; a turn may come earlier, for a token."""
+    since = None if slot is None else record.slot(slot).quiet_since
+    return None if since is None or policy is None else since + policy.drain
 
 
 def _old(record: Record) -> Slot | None:
     return None if record.turning is None else record.turning.other
 
 
-def _notes(record: Record, policy: Policy | None) -> tuple[str, ...]:
-    notes = []
+def _notes(record: Record, policy: Policy | None, now: datetime) -> tuple[str, ...]:
+    notes = [token.sentence for token in ending(record, now)]
     if record.active is not None and record.stage is Stage.IDLE:
         standby = record.slot(record.active.other)
         if standby.confirmed is None or standby.confirmed != standby.fingerprint:

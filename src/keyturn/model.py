@@ -195,6 +195,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     because: str
 
 
+class TokenLife(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a token in a sink is good (UTC, by Azure's clock), and from when on a fresh one is due."""
+
+    expires: datetime
+    renew_at: datetime
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that keyturn remembers of one credential. Saved by compare-and-swap; holds no value."""
 
@@ -219,8 +226,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The value that this rotation gave to the turning slot; kept so that a detour does not renew it twice."""
     written: dict[str, Fingerprint] = {}
     """Per write-only sink, the last value whose writing was answered (rule A14)."""
-    tokens: dict[str, datetime] = {}
-    """Per sink that shows a token, when that token expires (UTC)."""
+    tokens: dict[str, TokenLife] = {}
+    """Per sink that shows a token, how long that token is good."""
     looked_at: datetime | None = None
     refused_since: datetime | None = None
     """The first ask of this CONFIRM or PROVE that a gateway refused."""

@@ -247,6 +247,11 @@ def cautions(policy: Policy) -> tuple[str, ...]:
         f"{spell(getattr(usual, wait))}; rotations are only as safe as it is true"
         for wait in waits
         if getattr(policy, wait) < getattr(usual, wait) and not (wait == "settle" and policy.probe is None)
+    ) + tuple(
+        f"policy {policy.name}: a {spec.kind} token has a fresh one {spell(spec.renews_before)} before it ends at the "
+        f"latest, and look_every is {spell(policy.look_every)}: let keyturn run more often than the first"
+        for spec in policy.tokens
+        if spec.renews_before < policy.look_every
     )
 
 

@@ -9,7 +9,7 @@ Pure. Never here: a decision of its own, or a value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Final
@@ -33,6 +33,7 @@ TOLD: Final = {
     "due": "due",
     "note confirmed": "confirmed",
     "repair": "repair",
+    "renew the token": "token due",
     "fail over": "fail over",
     "confirm first": "confirm first",
     "renew again": "renew again",
@@ -158,10 +159,18 @@ class _Walk:
 
     def _publish(self, publish: plan.Publish) -> None:
         def shown(sink: SinkSeen) -> SinkSeen:
-            if sink.name not in publish.sinks or sink.write_only:
+            if sink.name not in publish.sinks:
                 return sink
+            ends = None if sink.token is None else self.now + sink.token.lifetime
+            if sink.write_only:
+                return msgspec.structs.replace(sink, expires=ends)
             return msgspec.structs.replace(
-                sink, shows=publish.fingerprint, ledger=self.seen.ledger, seq=self.record.seq, slot=publish.slot
+                sink,
+                shows=publish.fingerprint,
+                ledger=self.seen.ledger,
+                seq=self.record.seq,
+                slot=publish.slot,
+                expires=ends,
             )
 
         answered = tuple(s.name for s in self.seen.sinks if s.write_only and s.name in publish.sinks)
@@ -182,12 +191,19 @@ class _Walk:
                 self._line(*self._renewal(slot, step))
             case plan.Ask():
                 self._line("confirm", self._probe(), "A17")
-            case plan.Publish(sinks=sinks):
-                self._line("publish", ", ".join(sinks), "A10")
+            case plan.Publish(slot=slot, sinks=sinks):
+                self._line("publish", "; ".join(self._published(sinks, slot)), "A10")
             case None:
                 told = TOLD.get(step.row)
                 if told is not None and step.event is not None:
                     self._line(told, self._without_probe(step) or step.event.sentence, step.event.rule)
+
+    def _published(self, sinks: tuple[str, ...], slot: Slot) -> Iterator[str]:
+        """The sinks, and what each is given where that is a token."""
+        tokens = {sink.name: sink.token for sink in self.seen.sinks}
+        for name in sinks:
+            spec = tokens.get(name)
+            yield name if spec is None else f"{name} (a {spec.kind} token of {slot}, good for {spell(spec.lifetime)})"
 
     def _renewal(self, slot: Slot, step: plan.Step) -> tuple[str, str, str, int]:
         if self.policy.mode is Mode.SET:

@@ -13,8 +13,8 @@ from functools import cached_property
 
 import msgspec
 
-from keyturn.model import Fingerprint, Record, Slot, SlotRecord, Stage
-from keyturn.policy import Policy
+from keyturn.model import Fingerprint, Record, Slot, SlotRecord, Stage, TokenLife
+from keyturn.policy import Policy, TokenSpec
 
 
 class SinkSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +29,16 @@ class SinkSeen(msgspec.Struct, frozen=True, kw_only=True):
     slot: Slot | None = None
     sealed: bool = False
     """It shows a token, and the live values are not at hand to tell which of them it was made from."""
+    token: TokenSpec | None = None
+    """The token that belongs here; None where the value itself does."""
     expires: datetime | None = None
-    """When the token that it shows stops working, by Azure's clock; None where it shows a value itself."""
-    renew_at: datetime | None = None
-    """From when on that token counts as stale: a fresh one is due."""
+    """When the token that it shows stops working, by Azure's clock; None where it shows none."""
+
+    @property
+    def life(self) -> TokenLife | None:
+        if self.token is None or self.expires is None:
+            return None
+        return TokenLife(expires=self.expires, renew_at=self.expires - self.token.renews_before)
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,14 +136,16 @@ class Scene:
         return tuple(sink for sink in self.seen.sinks if sink.problem is None and not sink.sealed)
 
     def stale(self, sink: SinkSeen) -> bool:
-        """The token that it shows is due for a fresh one, by Azure's clock: that is the one that will refuse it."""
-        return sink.renew_at is not None and self.now - self.seen.skew >= sink.renew_at
+        """Its token is due for a fresh one, by Azure's clock, which will refuse it one day; or it shows none at all."""
+        if sink.token is None:
+            return False
+        return sink.life is None or self.now - self.seen.skew >= sink.life.renew_at
 
     @cached_property
     def next_stale(self) -> datetime | None:
         """When, by this machine's clock, the next token that is still fresh will be stale."""
-        ends = [sink.renew_at + self.seen.skew for sink in self.seen.sinks if sink.renew_at and not self.stale(sink)]
-        return min(ends, default=None)
+        fresh = [sink.life for sink in self.seen.sinks if not self.stale(sink)]
+        return min((life.renew_at + self.seen.skew for life in fresh if life is not None), default=None)
 
     @cached_property
     def dead(self) -> tuple[SinkSeen, ...]:
@@ -216,11 +224,11 @@ def _own_sinks(scene: Scene) -> tuple[str, ...]:
     return tuple(sorted({*known, *found}))
 
 
-def _tokens(scene: Scene) -> dict[str, datetime]:
-    """When each sink's token expires; what an unreadable sink showed last is remembered."""
-    kept = scene.record.tokens
-    found = {sink.name: kept.get(sink.name) if sink.problem is not None else sink.expires for sink in scene.seen.sinks}
-    return {name: expires for name, expires in found.items() if expires is not None}
+def _tokens(scene: Scene) -> dict[str, TokenLife]:
+    """How long each sink's token is good; what an unreadable or sealed one showed last is remembered."""
+    kept = {sink.name: scene.record.tokens.get(sink.name) for sink in scene.seen.sinks}
+    found = {**kept, **{sink.name: sink.life for sink in scene.known}}
+    return {name: life for name, life in found.items() if life is not None}
 
 
 def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:

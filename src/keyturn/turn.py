@@ -14,15 +14,15 @@ import base64
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from keyturn import outcome, plan
 from keyturn.errors import Conflict, Gone, KeyturnError, NeedsPerson, NotSent, Refused, TryAgain
 from keyturn.minting import TokenSink, presented
-from keyturn.model import Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot
-from keyturn.policy import Policy, due_at
+from keyturn.model import Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot, TokenLife
+from keyturn.policy import Policy, TokenSpec, due_at
 from keyturn.ports import (
     Answer,
     Applied,
@@ -48,8 +48,6 @@ MOST_MOVES = 60
 
 MOST_DROPPED = 3
 """So many effects of one turn may be dropped for an old look; then it waits."""
-
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 NEAR_EXPIRY = timedelta(days=30)
 """Key Vault raises SecretNearExpiry 30 days before a secret expires, so expiry = next due + 30 days means due."""
@@ -269,11 +267,11 @@ class Turn:
     def _read_sink(self, sink: Sink, record: Record, live: Sequence[Fingerprint | None] = ()) -> SinkSeen:
         """What it shows now. `live` are the values that were just read, where the record does not have them yet."""
         if sink.write_only:
-            return _unread(sink, record.tokens.get(sink.name))
+            return _unread(sink, record)
         try:
             shown: Shown = sink.read()
         except KeyturnError as problem:
-            return SinkSeen(name=sink.name, problem=_told(problem))
+            return SinkSeen(name=sink.name, problem=_told(problem), token=_token(sink))
         if isinstance(sink, TokenSink):
             known = live or [record.primary.fingerprint, record.secondary.fingerprint]
             return self._token_seen(sink, shown, known)
@@ -285,17 +283,17 @@ class Turn:
     def _token_seen(self, sink: TokenSink, shown: Shown, known: Sequence[Fingerprint | None]) -> SinkSeen:
         """A token shows the value that it was made from. Which one that is, only the values themselves tell: where
         one of them is not at hand, the sink is sealed; what none of them made is foreign."""
-        tagged = SinkSeen(name=sink.name, ledger=shown.ledger, seq=shown.seq, slot=shown.slot)
+        tagged = SinkSeen(name=sink.name, ledger=shown.ledger, seq=shown.seq, slot=shown.slot, token=sink.spec)
         if shown.value is None:
             return tagged
         held = {fingerprint: self._held.get(fingerprint) for fingerprint in known}
         signer = sink.made_from(shown.value, [key for key in held.values() if key is not None])
         if signer is None and None in held.values():
             return msgspec.structs.replace(tagged, sealed=True)
-        if signer is None:  # even a live value itself is no token: it counts as shown, and as stale
-            shows = shown.value.fingerprint(self._ledger.salt)
-            return msgspec.structs.replace(tagged, shows=shows, renew_at=LONG_AGO)
-        return _with_end(tagged, sink, sink.expires(shown.value), shows=signer.fingerprint(self._ledger.salt))
+        if signer is None:  # even where it is a live value itself: that counts as shown, and is no token
+            return msgspec.structs.replace(tagged, shows=shown.value.fingerprint(self._ledger.salt))
+        shows = signer.fingerprint(self._ledger.salt)
+        return msgspec.structs.replace(tagged, shows=shows, expires=sink.expires(shown.value))
 
     def _read_tokens(
         self, credential: Credential, record: Record, live: Sequence[Fingerprint | None], seen: Sequence[SinkSeen]
@@ -508,8 +506,8 @@ class Turn:
             except NotSent as late:
                 dropped = late  # the other sinks must not wait for this one
                 continue
-            if sink.write_only and isinstance(answer, Applied) and ends is not None:
-                record = record.but(tokens={**record.tokens, sink.name: ends})
+            if sink.write_only and isinstance(answer, Applied):
+                record = record.but(tokens=_with_life(record, sink, ends))
             fresh[sink.name] = self._read_sink(sink, record)
             if isinstance(answer, NotApplied):
                 refused[sink.name] = answer
@@ -611,15 +609,20 @@ class Turn:
         return stored, look
 
 
-def _unread(sink: Sink, ends: datetime | None) -> SinkSeen:
+def _token(sink: Sink) -> TokenSpec | None:
+    return sink.spec if isinstance(sink, TokenSink) else None
+
+
+def _unread(sink: Sink, record: Record) -> SinkSeen:
     """A write-only sink: of its token, the record alone tells when it ends."""
-    seen = SinkSeen(name=sink.name, write_only=True)
-    return _with_end(seen, sink, ends) if isinstance(sink, TokenSink) else seen
+    life = record.tokens.get(sink.name)
+    return SinkSeen(name=sink.name, write_only=True, token=_token(sink), expires=None if life is None else life.expires)
 
 
-def _with_end(seen: SinkSeen, sink: TokenSink, ends: datetime | None, **changes: object) -> SinkSeen:
-    renew_at = None if ends is None else ends - sink.spec.renews_before
-    return msgspec.structs.replace(seen, expires=ends, renew_at=renew_at, **changes)
+def _with_life(record: Record, sink: Sink, ends: datetime | None) -> dict[str, TokenLife]:
+    """The record's tokens with the one that this sink was just given."""
+    life = SinkSeen(name=sink.name, token=_token(sink), expires=ends).life
+    return record.tokens if life is None else {**record.tokens, sink.name: life}
 
 
 def _ending(tags: Tags, sink: Sink, ends: datetime | None) -> Tags:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from keyturn import tokens
-from keyturn.model import Kind, Mode, Record, Secret, Slot, Stage
+from keyturn.model import Kind, Mode, Record, Secret, Slot, Stage, TokenLife
 from keyturn.policy import DAY, HOUR, MINUTE, Consumers, Policy, TokenKind, TokenSpec, shortfalls
 from keyturn.ports import NotApplied
 from keyturn.testing import LATE, LOST, NEVER, Crash, MemorySink, World
@@ -71,7 +71,8 @@ def test_a_sink_that_shows_a_token_is_adopted_as_showing_the_slot_that_signed_it
     world, turn = stage(show=S)
     record = look(world, turn)
     assert (record.stage, record.active) == (Stage.IDLE, S)
-    assert record.tokens == {"sink-0": shown(world).expires}
+    ends = shown(world).expires
+    assert record.tokens == {"sink-0": TokenLife(expires=ends, renew_at=ends - 2 * DAY)}
 
 
 def test_a_token_is_renewed_before_its_end_and_no_slot_is_written() -> None:
@@ -128,7 +129,7 @@ def test_a_probe_that_fails_does_not_let_a_token_run_out() -> None:
     """Its key is published already: a fresh token of it hands nobody another value."""
     world, turn = adopted()
     first = shown(world)
-    world.keyring.accepts = lambda _: False  # type: ignore[method-assign]  # the probe's address is retired
+    world.keyring.accepts = lambda _: False  # type: ignore[method-assign,assignment]  # the probe's address is retired
     world.clock.move(4 * DAY + MINUTE)
     record = look(world, turn)
     assert shown(world).expires > first.expires
@@ -178,7 +179,7 @@ def test_a_write_only_sink_gets_its_next_token_by_what_the_record_knows() -> Non
     times = [at for at, _ in hook.writes]
     assert len(ends) >= 3
     assert all(ends[n] - times[n + 1] >= SPEC.renews_before - HOUR for n in range(2))
-    assert record.tokens == {"hook": ends[-1]}
+    assert record.tokens == {"hook": TokenLife(expires=ends[-1], renew_at=ends[-1] - 2 * DAY)}
 
 
 @pytest.mark.parametrize("point", ["sink.write.sent", "sink.write.done", "ledger.save", "ledger.saved", "sink.read"])

@@ -44,7 +44,7 @@ def status(names: tuple[str, ...], verbose: bool, config: str | None) -> int:
     now = assemble.clock_of(read).now()
     records = _records(read, names)
     told = [condition(record, assemble.policy_named(read, record), now) for record in records]
-    code = 1 if any(is_bad(record) for record in records) else 0
+    code = 1 if any(is_bad(record, now) for record in records) else 0
     options.clock_line(read, now)
     if told and not (verbose or len(names) == 1):
         rows = [(c.id, c.word, c.active, c.since, c.next, c.why) for c in told]

@@ -20,7 +20,7 @@ import click
 from keyturn.errors import KeyturnError, Misconfigured
 
 WIDTH = 100
-STYLES = {"held": "bold red", "failing": "red", "ok": "green", "new": "dim"}
+STYLES = {"held": "bold red", "failing": "red", "expiring": "bold red", "ok": "green", "new": "dim"}
 
 UNCHANGED = "Nothing was changed."
 GOES_ON = "What was done so far is in the ledger; the next run goes on from there."

@@ -185,15 +185,17 @@ class Work:
         for warning in self.found.warnings:
             screen.whisper(f"warning: {warning}")
         for record in records:
-            if is_bad(record):
+            if is_bad(record, now):
                 _say_bad(record, now)
-        screen.say(f"{summary([word_of(record) for record in records])}.")
+        screen.say(f"{summary([word_of(record, now) for record in records])}.")
         screen.say(_waits(records, swept, now))
-        bad = [r for r in records if is_bad(r) and not (r.hold is not None and r.hold.reason in fine)]
+        bad = [r for r in records if is_bad(r, now) and not (r.hold is not None and r.hold.reason in fine)]
         left_out = self._left_out() if len(charges) == len(self.found.charges) else []
         for record in left_out:
-            screen.say(f"{record.id} is {word_of(record)} in the ledger, and was not looked at: nothing led to it now.")
-        code = max(1 if bad or any(is_bad(r) for r in left_out) else 0, tell_problems(self.found))
+            screen.say(
+                f"{record.id} is {word_of(record, now)} in the ledger, and was not looked at: nothing led to it now."
+            )
+        code = max(1 if bad or any(is_bad(r, now) for r in left_out) else 0, tell_problems(self.found))
         screen.document(
             lambda: {
                 "emulated": self.keyturn.config.clock is not None,
@@ -217,11 +219,14 @@ class Work:
         return [record for record in self.keyturn.ledger.records() if record.key not in looked_at]
 
 
+SAID = {"held": "is held", "expiring": "runs out of time"}
+
+
 def _say_bad(record: Record, now: datetime) -> None:
     from keyturn.conditions import condition  # noqa: PLC0415
 
     told = condition(record, None, now)
-    screen.say(f"{record.id} {'is held' if told.word == 'held' else 'fails'}: {told.why}")
+    screen.say(f"{record.id} {SAID.get(told.word, 'fails')}: {told.why}")
     if told.shorter:
         screen.say(f"  Next: {told.shorter}")
 
