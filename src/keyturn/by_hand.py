@@ -1,4 +1,4 @@
-"""What a person may ask of a record: rotate, hold, release, rollback, vouch, take over. Pure.
+"""What a person may ask of a record: rotate, hold, release, rollback, vouch, take over, switch. Pure.
 
 Each answers with the record to save by compare-and-swap and its line of history, or raises NeedsPerson with the
 reason. Never here: IO, or the rows that carry a request out (that is `plan`).
@@ -103,3 +103,11 @@ def take_over(record: Record, ledger: str, because: str, now: datetime) -> tuple
     """A person says that this ledger succeeds another whose tags the sinks carry (rule A10); adoption starts anew."""
     blank = Record(key=record.key, id=record.id, succeeds=ledger, since=now)
     return blank, Event(at=now, kind="take-over", sentence=because, rule="A10", facts={"ledger": ledger})
+
+
+def switched(record: Record, on: bool, because: str, now: datetime) -> tuple[Record, Event]:
+    """A person has enabled or disabled the credential at Azure. Once it is enabled, nothing waits for that any more."""
+    waited = record.waiting is not None and record.waiting.reason == "not-active"
+    going = record.but(not_before=None, waiting=None) if on and waited else record
+    kind = "enabled" if on else "disabled"
+    return going, Event(at=now, kind=kind, sentence=f"{kind} by hand{because and f': {because}'}")

@@ -349,6 +349,7 @@ class ApimService:
                 for entity in self.subscriptions.values()
             ],
             "named_values": self.named_values.snapshot(),
+            **self.credentials.snapshot(),
         }
 
     # what follows from a write
