@@ -113,7 +113,7 @@ ROWS: Final = (
     Row("POST", f"{_ONE}|listSecrets", f"{_TENANT}/listSecrets/action", list_secrets),
     Row("POST", f"{_ONE}|regeneratePrimaryKey", f"{_TENANT}/regeneratePrimaryKey/action", regenerate("primary")),
     Row("POST", f"{_ONE}|regenerateSecondaryKey", f"{_TENANT}/regenerateSecondaryKey/action", regenerate("secondary")),
-    # No action of their own is published for these two (azure-facts 3.1).
+    # No action of their own is published for these two (azure-facts 3).
     Row(
         "POST", f"{_ONE}|git/regeneratePrimaryKey", f"{_TENANT}/regeneratePrimaryKey/action", regenerate_git("primary")
     ),

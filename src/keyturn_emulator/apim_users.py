@@ -76,7 +76,7 @@ def _user(visit: Visit) -> User:
 
 
 def _key(visit: Visit, user: User, slot: Slot) -> str:
-    """Whose key signs a user's token is not verified: see the switch (azure-facts 9)."""
+    """Whose key signs a user's token is not verified: see the switch (azure-facts 5.1)."""
     if is_on(visit.world, "user_tokens_by_tenant_keys"):
         return visit.service.credentials.access.keys.key(slot)
     own = hashlib.sha512(f"{visit.service.key}/users/{user.id}/{slot}".encode()).digest()

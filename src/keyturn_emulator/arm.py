@@ -19,7 +19,7 @@ from typing import Any, Final
 from keyturn_emulator import apim_plane, arm_errors, entra
 from keyturn_emulator.apim_forms import VERSIONS
 from keyturn_emulator.arm_errors import ArmError
-from keyturn_emulator.arm_routes import Row, Table, Visit
+from keyturn_emulator.arm_routes import Row, Table, Visit, check_manners
 from keyturn_emulator.clock import machine_now
 from keyturn_emulator.entra import Principal, TokenFault
 from keyturn_emulator.flights import Flights
@@ -158,7 +158,7 @@ class ArmRoom:
     def _admit(self, visit: Visit) -> Answer:
         row = self._find(visit)
         self._check_version(visit, row)
-        self._check_manners(visit, row)
+        check_manners(visit.call, row)
         if row is _OPEN_ROW:
             return row.perform(visit)
         principal = self._identify(visit)
@@ -186,18 +186,6 @@ class ArmRoom:
             kind = "subscriptions" if supported is _ARM_VERSIONS else "service"
             places = sorted({service.location for service in self._world.services.values()})
             raise arm_errors.unknown_api_version(kind, visit.version, supported, places)
-
-    def _check_manners(self, visit: Visit, row: Row) -> None:
-        allowed = {name.lower() for name in row.query} | {"api-version"}
-        for name, _ in visit.call.query:
-            if name.lower() not in allowed:
-                raise arm_errors.not_supported(f"the query parameter {name} of {row.method} {row.path}")
-        if "if-none-match" in visit.call.headers:
-            raise arm_errors.not_supported("the header If-None-Match")
-        if "if-match" in visit.call.headers and row.method not in {"PUT", "PATCH", "DELETE"}:
-            raise arm_errors.not_supported(f"the header If-Match on {row.method}")
-        if visit.call.body and not row.body:
-            raise arm_errors.not_supported(f"a body of {row.method} {row.path}")
 
     def _identify(self, visit: Visit) -> Principal:
         try:

@@ -1,7 +1,7 @@
 """How a path of Resource Manager is read: rows of a table, each naming an operation.
 
-Decides: which row a request meets, the values its placeholders take, and the ARM id that its role check is
-about. Never here: what an operation does, or what Azure holds.
+Decides: which row a request meets, the values its placeholders take, the ARM id that its role check is about, and
+what else a request of that row may carry. Never here: what an operation does, or what Azure holds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from keyturn_emulator.arm_errors import not_supported
 from keyturn_emulator.wire import Answer, Call
 
 if TYPE_CHECKING:
@@ -78,3 +79,17 @@ class Table:
                 }
                 return row, names
         return None
+
+
+def check_manners(call: Call, row: Row) -> None:
+    """Raises ArmError 501 for a query parameter, header or body that the row does not take: nothing is ignored."""
+    allowed = {name.lower() for name in row.query} | {"api-version"}
+    for name, _ in call.query:
+        if name.lower() not in allowed:
+            raise not_supported(f"the query parameter {name} of {row.method} {row.path}")
+    if "if-none-match" in call.headers:
+        raise not_supported("the header If-None-Match")
+    if "if-match" in call.headers and row.method not in {"PUT", "PATCH", "DELETE"}:
+        raise not_supported(f"the header If-Match on {row.method}")
+    if call.body and not row.body:
+        raise not_supported(f"a body of {row.method} {row.path}")

@@ -17,12 +17,15 @@ from typing import Any, Protocol
 
 from keyturn_emulator import entra, seed
 from keyturn_emulator.arm import ArmRoom
+from keyturn_emulator.configuration import ConfigurationRoom
 from keyturn_emulator.entra import EntraRoom
 from keyturn_emulator.faults import FaultBook
 from keyturn_emulator.gateway import GatewayRoom
 from keyturn_emulator.journal import Journal
 from keyturn_emulator.keyvault import KeyVaultRoom
+from keyturn_emulator.management import ManagementRoom
 from keyturn_emulator.pause import PauseGate
+from keyturn_emulator.signins import SigninBook
 from keyturn_emulator.wire import Answer, Call, json_answer
 
 ARM_HOST = "management.azure.com"
@@ -50,6 +53,7 @@ class Azure:
         self._start = start
         self.arm = ArmRoom(world)
         self.gateway = GatewayRoom(world)
+        self.signins = SigninBook()
         self.journal = Journal()
         self.faults = FaultBook(world.clock, self._land_late_effect, description.get("seed") or 1)
         self.pause.resume()
@@ -66,6 +70,10 @@ class Azure:
         rooms: dict[str, tuple[str, Room]] = {ARM_HOST: ("arm", self.arm)}
         rooms |= dict.fromkeys(entra.HOSTS, ("entra", EntraRoom(world)))
         rooms |= {vault.host: ("keyvault", KeyVaultRoom(world)) for vault in world.vaults.values()}
+        management = ManagementRoom(world, self.signins)
+        rooms |= dict.fromkeys(management.hosts(), ("management", management))
+        configuration = ConfigurationRoom(world, self.signins)
+        rooms |= dict.fromkeys(configuration.hosts(), ("configuration", configuration))
         for service in world.services.values():
             rooms[service.host] = ("gateway", self.gateway)
             rooms |= {gateway.host: ("gateway", self.gateway) for gateway in service.gateways}
@@ -78,7 +86,7 @@ class Azure:
         return sorted(self._rooms)
 
     def kind(self, host: str) -> str:
-        """entra, arm, keyvault or gateway. Raises KeyError for a name that does not exist here."""
+        """entra, arm, keyvault, gateway, management or configuration. Raises KeyError for an unknown name."""
         return self._rooms[host][0]
 
     def ask(self, call: Call, fault: str | None = None) -> Answer:

@@ -22,6 +22,8 @@ NAMES = (
     "*.vault.azure.net",
     "*.azure-api.net",
     "*.regional.azure-api.net",
+    "*.management.azure-api.net",
+    "*.configuration.azure-api.net",
     "localhost",
     "127.0.0.1",
 )

@@ -24,7 +24,7 @@ from keyturn_emulator.azure import Azure
 from keyturn_emulator.clock import from_iso, iso
 from keyturn_emulator.faults import FaultError
 from keyturn_emulator.keyvault import SecretVersion, Vault
-from keyturn_emulator.propagation import SLOTS
+from keyturn_emulator.propagation import SLOTS, Slot
 from keyturn_emulator.seed import SeedError
 from keyturn_emulator.switches import SWITCHES, is_on
 from keyturn_emulator.wire import Answer, Call, json_answer
@@ -106,6 +106,8 @@ class ControlRoom:
             ("GET", "arm"): self._arm,
             ("GET", "gateway"): self._gateway,
             ("POST", "gateway/reset"): self._reset_gateway,
+            ("GET", "signins"): self._signins,
+            ("POST", "signins/reset"): self._reset_signins,
             ("GET", "switches"): self._get_switches,
             ("POST", "switches"): self._set_switches,
             ("GET", "keys"): self._keys,
@@ -279,35 +281,98 @@ class ControlRoom:
         self._azure.gateway.reset()
         return {}
 
+    def _signins(self, _: ControlCall) -> Any:
+        return self._azure.signins.summary()
+
+    def _reset_signins(self, _: ControlCall) -> dict[str, Any]:
+        self._azure.signins.reset()
+        return {}
+
     # keys, for tests, and a person in the portal
 
     def _keys(self, request: ControlCall) -> dict[str, str]:
         """The live values of both slots. For tests alone: they look for these values where none may be."""
-        service, sid = self._find(request.call.param("service"), request.call.param("sid"))
-        entity = service.subscriptions[sid]
-        return {slot: entity.key(slot) for slot in SLOTS}
+        held = self._held({name: request.call.param(name) for name in ("service", *_HOLDERS)})
+        return {slot: held.read(slot) for slot in SLOTS}
 
     def _portal(self, request: ControlCall) -> dict[str, Any]:
         """Write a slot as a person in the portal would: a chosen value, or a regenerate for none."""
-        body = request.json("service", "sid", "slot", "value")
-        service, sid = self._find(body.get("service"), body.get("sid"))
+        body = request.json("service", *_HOLDERS, "slot", "value")
+        held = self._held(body)
         if body.get("slot") not in SLOTS:
             raise _Refused(400, f"slot must be one of {', '.join(SLOTS)}")
         value = body.get("value")
         if value is not None and not (isinstance(value, str) and value):
             raise _Refused(400, "value must be a text")
-        service.set_key(sid, body["slot"], value)
-        return {"etag": service.subscriptions[sid].etag}
+        held.write(body["slot"], value)
+        return {"etag": held.etag()}
 
-    def _find(self, service: Any, sid: Any) -> tuple[ApimService, str]:
+    def _held(self, given: Mapping[str, Any]) -> _Held:
+        """Whose slots are meant: of `sid`, `tenant` and `gateway`, exactly one is given; any case."""
+        service = self._service(given.get("service"))
+        named = [name for name in _HOLDERS if given.get(name) is not None]
+        if len(named) != 1:
+            raise _Refused(400, f"give exactly one of {', '.join(_HOLDERS)}")
+        held = _HOLDERS[named[0]](service, str(given[named[0]]).lower())
+        if held is None:
+            kind = {"sid": "apim subscription", "tenant": "tenant access", "gateway": "self-hosted gateway"}[named[0]]
+            raise _Refused(404, f"there is no {kind} {given[named[0]]} in {service.name}")
+        return held
+
+    def _service(self, name: Any) -> ApimService:
         """By name or ARM id, any case."""
-        wanted = str(service or "").lower()
+        wanted = str(name or "").lower()
         found = next((it for it in self._azure.world.services.values() if wanted in (it.name.lower(), it.key)), None)
         if found is None:
-            raise _Refused(404, f"there is no service {service}")
-        if found.find(str(sid)) is None:
-            raise _Refused(404, f"there is no apim subscription {sid} in {found.name}")
-        return found, str(sid).lower()
+            raise _Refused(404, f"there is no service {name}")
+        return found
+
+
+@dataclass(slots=True, frozen=True)
+class _Held:
+    """Two slots, whoever holds them. `write` draws a value when it is given none."""
+
+    read: Callable[[Slot], str]
+    write: Callable[[Slot, str | None], object]
+    etag: Callable[[], str]
+
+
+def _of_subscription(service: ApimService, name: str) -> _Held | None:
+    entity = service.find(name)
+    if entity is None:
+        return None
+    return _Held(entity.key, lambda slot, value: service.set_key(name, slot, value), lambda: entity.etag)
+
+
+def _of_tenant(service: ApimService, name: str) -> _Held | None:
+    credentials = service.credentials
+    entity = credentials.tenant.get(name)
+    if entity is None:
+        return None
+    return _Held(
+        entity.keys.key,
+        lambda slot, value: credentials.change_tenant(entity, {slot: value or credentials.draw()}),
+        lambda: entity.etag,
+    )
+
+
+def _of_gateway(service: ApimService, name: str) -> _Held | None:
+    credentials = service.credentials
+    entity = credentials.gateways.get(name)
+    if entity is None:
+        return None
+    return _Held(
+        entity.keys.key,
+        lambda slot, value: credentials.set_gateway_key(entity, slot, value),
+        lambda: entity.etag,
+    )
+
+
+_HOLDERS: Mapping[str, Callable[[ApimService, str], _Held | None]] = {
+    "sid": _of_subscription,
+    "tenant": _of_tenant,
+    "gateway": _of_gateway,
+}
 
 
 async def _first_of(due: asyncio.Future[None], closed: asyncio.Event, seconds: float) -> None:

@@ -159,7 +159,7 @@ class Credentials:
         return True
 
     def set_gateway_key(self, entity: SelfHostedGateway, slot: Slot, value: str | None = None) -> None:
-        """Without a value it is drawn; Azure itself knows no other way (azure-facts 8)."""
+        """Without a value it is drawn; Azure itself knows no other way (azure-facts 1.3)."""
         entity.counter = self._next_count()
         self._put(entity.keys, {slot: value or self.draw()}, entity.counter)
 

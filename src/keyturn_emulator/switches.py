@@ -81,6 +81,16 @@ SWITCHES: Final[Mapping[str, Switch]] = MappingProxyType(
             "the expiry in a user's token has 14 digits, as recorded in 2023 (azure-recorded 7)",
             "it has 12, as in every other recording",
         ),
+        "short_management_tokens": Switch(
+            True,
+            "the direct management endpoint takes the short form too, as documented (azure-facts 5.1)",
+            "it takes the long one alone: what the short one signs is proven for gateways only (azure-facts 5.1)",
+        ),
+        "management_tokens_thirty_days": Switch(
+            False,
+            "a long token that expires more than 30 days ahead is refused, which is the portal's limit",
+            "any expiry will do: nobody verified that the service looks (azure-facts 5.1)",
+        ),
         "keyvault_empty_first_page": Switch(
             False,
             "Key Vault lists begin with an empty page and a nextLink, which does occur (azure-recorded 10)",

@@ -172,8 +172,32 @@ class RunningEmulator:
         body = {"service": service, "sid": sid, "slot": slot}
         self.control("POST", "portal", body if value is None else {**body, "value": value})
 
+    def tenant_keys(self, service: str, name: str = "access") -> dict[str, str]:
+        """The live values of tenant access, or of `gitAccess`."""
+        return dict(self.control("GET", f"keys?service={quote(service, safe='')}&tenant={quote(name, safe='')}"))
+
+    def gateway_keys(self, service: str, gateway: str) -> dict[str, str]:
+        """The live values of a self-hosted gateway."""
+        return dict(self.control("GET", f"keys?service={quote(service, safe='')}&gateway={quote(gateway, safe='')}"))
+
+    def portal_tenant(self, service: str, slot: str, value: str | None = None, name: str = "access") -> None:
+        """Like `portal`, for tenant access."""
+        body = {"service": service, "tenant": name, "slot": slot}
+        self.control("POST", "portal", body if value is None else {**body, "value": value})
+
+    def portal_gateway(self, service: str, gateway: str, slot: str) -> None:
+        """Like `portal`, for a self-hosted gateway, whose keys nobody can choose."""
+        self.control("POST", "portal", {"service": service, "gateway": gateway, "slot": slot})
+
     def gateway(self) -> dict[str, Any]:
         return dict(self.control("GET", "gateway"))
+
+    def signins(self) -> dict[str, Any]:
+        """Who signed in with a shared access token, and who was refused."""
+        return dict(self.control("GET", "signins"))
+
+    def reset_signins(self) -> None:
+        self.control("POST", "signins/reset")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import requests
 
 from keyturn_emulator import seed
 from keyturn_emulator.testing import ControlError, RunningEmulator
+from tests.emulator import tokens_by_hand as by_hand
 
 SHOP = "shop-apim"
 GATEWAY = "https://shop-apim.azure-api.net/orders/1"
@@ -262,6 +263,73 @@ def test_the_gateway_counts_calls_by_slot_and_agent_until_it_is_reset(azure: Run
     assert told["outcomes"]["ok"] == 3
     azure.control("POST", "gateway/reset")
     assert azure.gateway()["outcomes"] == {}
+
+
+def test_a_person_in_the_portal_writes_tenant_and_gateway_keys_too(azure: RunningEmulator) -> None:
+    tenant, git, oslo = (
+        azure.tenant_keys(SHOP),
+        azure.tenant_keys(SHOP, "gitAccess"),
+        azure.gateway_keys(SHOP, "gw-oslo"),
+    )
+    azure.portal_tenant(SHOP, "primary", "chosen")
+    azure.portal_tenant(SHOP, "secondary", name="gitaccess")
+    azure.portal_gateway(SHOP, "GW-Oslo", "secondary")
+    assert azure.tenant_keys(SHOP) == {**tenant, "primary": "chosen"}
+    after = azure.tenant_keys(SHOP, "gitAccess"), azure.gateway_keys(SHOP, "gw-oslo")
+    assert [slot for slot in git if git[slot] != after[0][slot]] == ["secondary"]
+    assert [slot for slot in oslo if oslo[slot] != after[1][slot]] == ["secondary"]
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("service=nowhere&sid=contoso", "there is no service nowhere"),
+        ("service=shop-apim", "give exactly one of sid, tenant, gateway"),
+        ("service=shop-apim&sid=contoso&tenant=access", "give exactly one of sid, tenant, gateway"),
+        ("service=shop-apim&tenant=other", "there is no tenant access other in shop-apim"),
+        ("service=shop-apim&gateway=other", "there is no self-hosted gateway other in shop-apim"),
+        ("service=shop-apim&sid=other", "there is no apim subscription other in shop-apim"),
+    ],
+)
+def test_keys_of_nobody_are_refused_in_a_sentence(azure: RunningEmulator, query: str, sentence: str) -> None:
+    with pytest.raises(ControlError, match=sentence):
+        azure.control("GET", f"keys?{query}")
+
+
+def test_sign_ins_are_counted_over_tls_until_they_are_reset(azure: RunningEmulator) -> None:
+    tenant, oslo = azure.tenant_keys(SHOP)["secondary"], azure.gateway_keys(SHOP, "gw-oslo")["primary"]
+    path = "subscriptions/0/resourceGroups/0/providers/Microsoft.ApiManagement/service/0/users?api-version=2021-08-01"
+    direct, site = f"https://{SHOP}.management.azure-api.net/{path}", f"https://{SHOP}.configuration.azure-api.net/"
+    for url, header in (
+        (direct, by_hand.short_token(tenant, "202601200304")),
+        (direct, by_hand.short_token("wrong", "202601200304")),
+        (site, f"GatewayKey {by_hand.short_part(oslo, '202601200304', 'gw-oslo')}"),
+    ):
+        requests.get(url, headers={"Authorization": header, "User-Agent": "me/1 x"}, timeout=10)
+    told = azure.signins()
+    assert (told["accepted"], told["refused"]) == (2, 1)
+    rows = {(row["endpoint"], row["identity"], row["slot"], row["reason"], row["agent"]) for row in told["signins"]}
+    assert rows == {
+        ("management", "integration", "secondary", "ok", "me/1"),
+        ("management", "integration", "none", "bad-signature", "me/1"),
+        ("configuration", "gw-oslo", "primary", "ok", "me/1"),
+    }
+    assert azure.control("GET", "calls")["totals"] == {"management": 2, "configuration": 1}
+    azure.reset_signins()
+    assert azure.signins() == {"signins": [], "accepted": 0, "refused": 0}
+
+
+def test_a_reset_brings_back_described_credentials_and_forgets_sign_ins(azure: RunningEmulator) -> None:
+    before = azure.tenant_keys(SHOP), azure.gateway_keys(SHOP, "gw-oslo"), azure.snapshot()["services"]
+    azure.portal_tenant(SHOP, "primary")
+    azure.portal_gateway(SHOP, "gw-oslo", "primary")
+    requests.get(f"https://{SHOP}.configuration.azure-api.net/", timeout=10)
+    moved = azure.snapshot()["services"]
+    assert moved[0]["tenant"] != before[2][0]["tenant"]
+    assert moved[0]["self_hosted_gateways"] != before[2][0]["self_hosted_gateways"]
+    azure.control("POST", "reset")
+    assert (azure.tenant_keys(SHOP), azure.gateway_keys(SHOP, "gw-oslo"), azure.snapshot()["services"]) == before
+    assert azure.signins()["refused"] == 0
 
 
 # --- the journal ----------------------------------------------------------------------------------

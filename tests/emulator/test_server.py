@@ -333,5 +333,12 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(own_azure: Callable[..., Run
 
 def test_every_host_of_the_world_has_a_room() -> None:
     built = Azure(seed.default_description())
-    assert {built.kind(host) for host in built.hosts()} == {"entra", "arm", "keyvault", "gateway"}
+    assert {built.kind(host) for host in built.hosts()} == {
+        "entra",
+        "arm",
+        "keyvault",
+        "gateway",
+        "management",
+        "configuration",
+    }
     assert platform.ARM_HOST in built.hosts()
