@@ -64,7 +64,31 @@ TOKEN_ENV = click.option(
 )
 
 
-@click.group()
+class _Hushed(click.Command):
+    """Takes no arguments, and does not repeat one: it may be a key or a token, given where none belongs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        rest = super().parse_args(ctx, args)
+        if rest:
+            raise click.UsageError(f"keys and tokens are {NEVER_AN_ARGUMENT}: shells keep those", ctx)
+        return rest
+
+
+class _HushedGroup(click.Group):
+    """The same for what stands where a command belongs."""
+
+    command_class = _Hushed
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            raise click.UsageError(f"no such command; there are {', '.join(self.commands)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_HushedGroup)
 def token() -> None:
     """Create, inspect or verify a token that is made from a key."""
 
@@ -350,7 +374,7 @@ def _live(place: _Place, credential: Credential) -> Mapping[Slot | None, Secret]
 def _key_in_hand(key_env: str | None, key_stdin: bool) -> Secret:
     """Raises click.UsageError; no message repeats any of the key."""
     if key_env is not None:
-        text = _variable(key_env)
+        text = _variable("--key-env", key_env)
     elif key_stdin:
         text = _stdin().partition("\n")[0]
     elif sys.stdin.isatty():
@@ -366,7 +390,7 @@ def _key_in_hand(key_env: str | None, key_stdin: bool) -> Secret:
 def _given_token(token_env: str | None, key_stdin: bool) -> Secret:
     """Raises click.UsageError."""
     if token_env is not None:
-        return Secret(_variable(token_env))
+        return Secret(_variable("--token-env", token_env))
     if key_stdin:
         raise click.UsageError("stdin holds the key: give the token by --token-env NAME")
     if sys.stdin.isatty():
@@ -379,9 +403,10 @@ def _stdin() -> str:
     return sys.stdin.buffer.read(MOST_READ).decode("utf-8", "replace")
 
 
-def _variable(name: str) -> str:
+def _variable(option: str, name: str) -> str:
+    """Does not repeat the name: it may be what was meant to stand behind it."""
     if name not in os.environ:
-        raise click.UsageError(f"the environment variable {name} is not set")
+        raise click.UsageError(f"{option} takes the name of an environment variable, and none is called like that")
     return os.environ[name]
 
 
