@@ -288,6 +288,11 @@ class Assembled:
 
         return sinks
 
+    def sinks_of(self, credential: Credential) -> Sequence[Sink]:
+        """Where the credential is published, as its policy says now."""
+        given = self.config.services[credential.service].cloud
+        return self._sinks_of(_cloud(self.config.cloud if given is None else given).name)(credential)
+
     def _token_sinks(self, entry: PolicyEntry, credential: Credential, cloud: str) -> Iterator[Sink]:
         from keyturn.minting import TokenSink
 
@@ -364,17 +369,18 @@ class Assembled:
                 policy = configuration.policy_for(self.config, entry, credential)
                 won_by[credential.key] = entry.name
                 charges.append(Charge(credential, policy, self._turns[credential.service, credential.kind]))
-        lost = self._lost({credential.key for credential in credentials}, problems)
+        records = tuple(self.ledger.records())
+        lost = self._lost(records, {credential.key for credential in credentials}, problems)
         return Discovered(
             charges=(*charges, *lost),
             lost=frozenset(charge.credential.key for charge in lost),
             credentials=tuple(credentials),
             won_by=won_by,
             problems=problems,
-            warnings=self._warnings(credentials, problems),
+            warnings=(*self._warnings(credentials, problems), *self._left_behind(records, charges)),
         )
 
-    def _lost(self, known: set[str], problems: Mapping[str, KeyturnError]) -> list[Charge]:
+    def _lost(self, records: Iterable[Record], known: set[str], problems: Mapping[str, KeyturnError]) -> list[Charge]:
         """Charges for records of configured services that Azure does not list any more: their turn finds them gone.
 
         Their product and owner are not known, so neither are their sinks: see `Unknowable`.
@@ -389,7 +395,7 @@ class Assembled:
             if kind in configuration.kinds(self.config, alias) and (alias not in problems or alias in gone)
         }
         lost = []
-        for record in self.ledger.records():
+        for record in records:
             base = next((base for base in bases if record.key.startswith(base)), None)
             if base is None or record.key in known or record.hold is not None:
                 continue
@@ -409,6 +415,20 @@ class Assembled:
             return ()
         idle: Iterable[PolicyEntry] = configuration.never_winning(self.config, credentials)
         return tuple(f"{self.config.file}:{entry.line}  policy {entry.name} wins no credential." for entry in idle)
+
+    def _left_behind(self, records: Iterable[Record], charges: Iterable[Charge]) -> Iterator[str]:
+        """Sinks that a credential was published to and that its policy names no more: the next look forgets them, and
+        what they show dies with the next retire."""
+        known = {record.key: record.sinks for record in records}
+        for charge in charges:
+            credential, published = charge.credential, known.get(charge.credential.key, ())
+            named = {sink.name for sink in self.sinks_of(credential)} if published else set()
+            for name in published:
+                if name not in named:
+                    yield (
+                        f"{credential.id} was published to {name}, and policy {charge.policy.name} does not name it "
+                        f"any more: who still reads it there is refused after the next retire."
+                    )
 
     # -------- credentials that may not be worked on
 

@@ -179,6 +179,18 @@ def test_tags_and_value_of_different_states_are_never_shown_together(
     assert emulated.sent("POST", "/listValue") == 2
 
 
+def test_a_publish_with_its_looks_costs_two_reads_and_three_calls_charged_as_writes(
+    emulated: Emulated, sink: NamedValue
+) -> None:
+    sink.write(FIRST, TAGS, emulated.send_by())
+    before = [emulated.sent(method, part) for method, part in (("GET", NAME), ("PATCH", NAME), ("POST", "/listValue"))]
+    sink.read()
+    sink.write(SECOND, TAGS, emulated.send_by())
+    sink.read()
+    after = [emulated.sent(method, part) for method, part in (("GET", NAME), ("PATCH", NAME), ("POST", "/listValue"))]
+    assert [late - early for early, late in zip(before, after, strict=True)] == [2, 1, 2]
+
+
 # once, and in time
 
 

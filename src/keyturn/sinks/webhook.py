@@ -161,8 +161,9 @@ class Webhook:
 
 
 def _event_id(tags: Tags) -> str:
-    """The same for every send of one publish, so that a receiver can drop what it has already: a publish intent is
-    named by ledger, credential and sequence (rule A10). No dots: they separate what is signed."""
+    """Names one intent to publish, by ledger, credential and sequence (rule A10), so that a receiver can drop what
+    something on the way sent twice. keyturn tells a receiver again by a new intent, with a higher sequence.
+    No dots: they separate what is signed."""
     named = "\n".join((tags.ledger, tags.provider_address.lower(), str(tags.seq)))
     return f"keyturn_{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
