@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from keyturn_emulator import seed
 from keyturn_emulator.testing import RunningEmulator
@@ -136,6 +137,16 @@ class Stage:
         for service in self.azure.snapshot()["services"]:
             for subscription in service["subscriptions"]:
                 self.secrets |= set(self.azure.keys(service["id"], subscription["sid"]).values())
+            for access in service["tenant"]:
+                self.secrets |= set(self.keys_of(f"tenant/{access['name']}").values())
+            for gateway in service["self_hosted_gateways"]:
+                self.secrets |= set(self.keys_of(f"gateways/{gateway['id']}").values())
+
+    def keys_of(self, place: str) -> dict[str, str]:
+        """Both live values of `tenant/access`, `tenant/gitAccess` or `gateways/{id}`, as the emulator knows them."""
+        kind, _, name = place.partition("/")
+        asked = f"{'tenant' if kind == 'tenant' else 'gateway'}={quote(name, safe='')}"
+        return dict(self.azure.control("GET", f"keys?service={quote(SERVICE, safe='')}&{asked}"))
 
     def look_for_leaks(self, text: str) -> None:
         """No value, nor the first half of one, and no traceback."""
