@@ -165,7 +165,6 @@ class Credentials:
 
     def delete_gateway(self, entity: SelfHostedGateway) -> None:
         """Its tokens die with it at once."""
-        self._next_count()
         del self.gateways[entity.id.lower()]
 
     def draw(self) -> str:

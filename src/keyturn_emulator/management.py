@@ -18,7 +18,6 @@ from typing import Final
 from keyturn_emulator import apim_plane, arm_errors, sas
 from keyturn_emulator.apim import ApimService
 from keyturn_emulator.apim_forms import VERSIONS
-from keyturn_emulator.apim_manners import SERVICE
 from keyturn_emulator.arm_errors import ArmError
 from keyturn_emulator.arm_routes import Table, Visit, check_manners
 from keyturn_emulator.propagation import Slot
@@ -53,7 +52,7 @@ class ManagementRoom:
     def __init__(self, world: World, book: SigninBook) -> None:
         self._world = world
         self._book = book
-        self._table = Table(row for row in apim_plane.ROWS if row.path.startswith(SERVICE))
+        self._table = Table(apim_plane.ROWS)  # those above a service are too short to be met
         self._services = {host_of(service): service for service in world.services.values() if service.sku in TIERS}
 
     def hosts(self) -> list[str]:

@@ -131,7 +131,7 @@ def test_patching_a_gateway_is_an_empty_204_up_to_2019(azure: SmallAzure) -> Non
 def test_deleting_a_gateway_needs_if_match_is_200_and_then_204(azure: SmallAzure) -> None:
     assert error_of(azure.ask("DELETE", PATH))["details"][0]["target"] == "If-Match"
     assert azure.ask("DELETE", PATH, match=etag(azure)).status == 200
-    assert azure.ask("DELETE", PATH, match="*").status == 204
+    assert [azure.ask("DELETE", PATH, match=tag).status for tag in ("*", '"AAAAAAAAAAE="')] == [204, 204]
     missing = azure.ask("GET", PATH)
     assert (missing.status, error_of(missing)["message"]) == (404, "Gateway not found.")
 
