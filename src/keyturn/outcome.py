@@ -203,19 +203,18 @@ def learn_published(
     value: Fingerprint,
     written_only: tuple[str, ...],
     refused: Mapping[str, NotApplied],
-    silent: tuple[str, ...],
+    silent: Mapping[str, str],
     now: datetime,
 ) -> tuple[Record, tuple[Event, ...]]:
     """What the sinks answered. A write-only one is confirmed by its answer alone (A14), the others by the next look.
 
-    `silent` are those that did not refuse, and yet do not show the value when they are read again.
+    `silent` are those that did not refuse, and yet are not known to show the value, each with a sentence.
     """
     record = record.but(written={**record.written, **dict.fromkeys(written_only, value)})
     if not refused and not silent:
         return record, ()
     told = [f"{name} refuses to be written: {refusal.sentence}" for name, refusal in refused.items()]
-    told += [f"{name} was written and does not show it" for name in silent]
-    sentence = "; ".join(told)
+    sentence = "; ".join([*told, *silent.values()])
     failures = record.failures + 1
     hint = next((refusal.hint for refusal in refused.values() if refusal.hint), "")
     after = max((refusal.after or 0.0 for refusal in refused.values()), default=0.0)

@@ -174,7 +174,7 @@ class _Walk:
             )
 
         answered = tuple(s.name for s in self.seen.sinks if s.write_only and s.name in publish.sinks)
-        self.record, _ = outcome.learn_published(self.record, publish.fingerprint, answered, {}, (), self.now)
+        self.record, _ = outcome.learn_published(self.record, publish.fingerprint, answered, {}, {}, self.now)
         self.seen = msgspec.structs.replace(self.seen, sinks=tuple(shown(sink) for sink in self.seen.sinks))
 
     # -------- words

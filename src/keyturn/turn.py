@@ -492,7 +492,7 @@ class Turn:
         tags = self._tags(credential, policy, record, publish.slot)
         written_only: list[str] = []
         refused: dict[str, NotApplied] = {}
-        silent: list[str] = []
+        silent: dict[str, str] = {}
         dropped: NotSent | None = None
         fresh = {sink.name: sink for sink in look.seen.sinks}
         for sink in self._sinks(credential):
@@ -514,10 +514,12 @@ class Turn:
             elif sink.write_only and isinstance(answer, Applied):
                 written_only.append(sink.name)
             elif fresh[sink.name].problem is None and fresh[sink.name].shows != publish.fingerprint:
-                silent.append(sink.name)
+                silent[sink.name] = f"{sink.name} was written and does not show it"
+                if sink.write_only and isinstance(answer, Uncertain):
+                    silent[sink.name] = answer.sentence
         now = self._clock.now()
         learned, events = outcome.learn_published(
-            record, publish.fingerprint, tuple(written_only), refused, tuple(silent), now
+            record, publish.fingerprint, tuple(written_only), refused, silent, now
         )
         version = self._save(learned, version, events)
         if dropped is not None:

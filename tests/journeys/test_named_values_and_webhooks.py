@@ -142,6 +142,7 @@ def test_a_receiver_that_fails_keeps_both_values_live_until_it_has_been_told(sta
     receiver.answers = [503]
     failing = stage.run("rotate", "contoso", env={"HOOK": SIGNING})
     assert failing.code == 1 and "both values stay live" in failing.all
+    assert f"publish to {receiver.url}: the receiver answered 503" in failing.all
     assert stage.azure.keys(SERVICE, "contoso")["primary"] == before["primary"]
     stage.azure.advance(HOUR)
     assert "published: every sink shows secondary" in run(stage, "run")
