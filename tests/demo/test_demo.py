@@ -54,6 +54,26 @@ def test_pulling_the_plug_on_stage_changes_nothing_for_the_callers(tmp_path: Pat
     assert (outcome["errors"], outcome["leaks"]) == (0, [])
 
 
+def test_nobody_is_signed_out_while_three_times_every_key_turns(tmp_path: Path) -> None:
+    code, told, outcome = _play("--scene", "tokens", folder=tmp_path)
+    assert code == 0
+    assert outcome["rotations"] == {"tenant access": 3, "gateway gw-oslo": 3}
+    assert outcome["refused"] == {"guests": 0, "endpoints": 0}
+    assert (outcome["errors"], outcome["leaks"]) == (0, [])
+    assert outcome["emulated_days"] >= 90
+    # every two hours at the least, and every quarter of an hour while a rotation is under way
+    assert outcome["signins"] >= 2 * 90 * 12
+    assert outcome["tokens"]["management-client"] > outcome["tokens"]["self-hosted-gateway"] > 6
+    assert any("a fresh token of the same key" in line for line in told)
+
+
+def test_a_scene_takes_no_option_of_another(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "keyturn", "demo", "--scene", "tokens", "--naive"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, cwd=tmp_path, check=False)
+    assert ended.returncode == 2
+    assert "--scene tokens" in ended.stderr
+
+
 def test_ended_from_outside_it_leaves_no_program_and_no_folder_behind(tmp_path: Path) -> None:
     env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUTF8": "1"}
     command = [sys.executable, "-m", "keyturn", "demo", "--credentials", "2"]

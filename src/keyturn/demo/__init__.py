@@ -32,9 +32,16 @@ MANY = 1000
 @click.option("--credentials", type=click.IntRange(1, MANY), default=24, show_default=True, help="How many to rotate.")
 @click.option("--pull-plug", is_flag=True, help="SIGKILL keyturn six times on stage, and start it again.")
 @click.option("--naive", is_flag=True, help="Rotate the way scripts do. Calls are refused, so it exits 1.")
+@click.option(
+    "--scene",
+    type=click.Choice(["fleet", "tokens"]),
+    default="fleet",
+    show_default=True,
+    help="tokens: a self-hosted gateway and a management client stay signed in for 90 days.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Draws the instants of --pull-plug.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on the last line.")
-def demo(*, credentials: int, pull_plug: bool, naive: bool, seed: int, as_json: bool) -> int:
+def demo(*, credentials: int, pull_plug: bool, naive: bool, scene: str, seed: int, as_json: bool) -> int:
     """Watch a fleet being rotated through a whole period, in emulated time; no Azure account is needed.
 
     An Azure of its own runs beside it, and callers that keep their key for an hour call all the time. They and the
@@ -42,6 +49,10 @@ def demo(*, credentials: int, pull_plug: bool, naive: bool, seed: int, as_json: 
     """
     if naive and pull_plug:
         raise click.UsageError("--pull-plug kills keyturn, and --naive runs without it")
+    if scene == "tokens":
+        if naive or pull_plug:
+            raise click.UsageError("--naive and --pull-plug play with the fleet, not with --scene tokens")
+        return _play_tokens(as_json=as_json)
     from keyturn.demo.screen import Screen
 
     screen = Screen(plain=as_json)
@@ -74,6 +85,50 @@ def _play(folder: Path, screen: Screen, credentials: int, seed: int | None, naiv
             play.close()
     finally:
         azure.close()
+
+
+def _play_tokens(*, as_json: bool) -> int:
+    """The scene of the tokens. Its exit code."""
+    from keyturn.demo.control import EmulatedAzure
+    from keyturn.demo.screen import Screen
+    from keyturn.demo.signed_in import SignedIn
+
+    screen = Screen(plain=as_json)
+    screen.say("Starting an Azure of its own (emulated time) …")
+    with _ending_on_signals(), _folder() as folder:
+        azure = EmulatedAzure.start()
+        try:
+            play = SignedIn(azure, folder, screen)
+            try:
+                play.open()
+                screen.say("It is running: a self-hosted gateway and a client of the direct management endpoint.")
+                screen.say("Both read their token from a vault once an hour. Keys turn every 30 d, tokens live 7 d")
+                screen.say("and 14 d; a timer starts keyturn whenever something is due.\n")
+                screen.open()
+                outcome = play.perform()
+            finally:
+                screen.close()
+                play.close()
+        finally:
+            azure.close()
+    days = round(outcome.emulated.total_seconds() / 86_400)
+    click.echo(f"\nDone in {outcome.seconds:.0f} s ({days} days of emulated time).")
+    for name, times in outcome.rotations.items():
+        click.echo(f"  {name}: both keys replaced {times} times")
+    held = " · ".join(f"{name} held {count} tokens" for name, count in outcome.tokens.items())
+    click.echo(
+        f"  {held}\n  sign-ins {outcome.signins:,} · refused {outcome.refused_by_guests:,} (they say) "
+        f"{outcome.refused_by_endpoints:,} (the endpoints say) · ARM writes {outcome.arm_writes:,}"
+    )
+    if outcome.errors:
+        click.echo(f"  {outcome.errors} sign-ins got no answer: the stage itself was at fault, so this proves nothing")
+    if outcome.leaks:
+        click.echo(f"  a key or token can be read in {', '.join(outcome.leaks)}: that must never be, please report it")
+    else:
+        click.echo("  no key and no token stands in what keyturn wrote: its output, its ledger, its configuration")
+    if as_json:
+        click.echo(json.dumps(outcome.in_json()))
+    return 0 if outcome.is_good else 1
 
 
 def _tell_outcome(outcome: Outcome, *, as_json: bool) -> None:

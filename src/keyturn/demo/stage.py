@@ -354,6 +354,18 @@ class Client:
         headers = {"Authorization": f"Bearer {self._tokens[audience]}", "Content-Type": "application/json"}
         return self._send(method, host, path, None if body is None else json.dumps(body), headers)
 
+    def secret(self, vault: str, name: str) -> str:
+        """What a secret shows now. Raises StageFault."""
+        status, told = self.ask("GET", f"{vault}.vault.azure.net", f"/secrets/{name}/?api-version=7.4")
+        if status != 200:
+            raise StageFault(f"the vault answered {status} to a reader of {name}")
+        return str(told["value"])
+
+    def show(self, host: str, path: str, authorization: str, agent: str) -> int:
+        """The status that a GET with this authorization is answered with. Raises StageFault when nothing answers."""
+        status, _ = self._send("GET", host, path, None, {"Authorization": authorization, "User-Agent": agent})
+        return status
+
     def close(self) -> None:
         for connection in self._connections.values():
             connection.close()
