@@ -538,11 +538,11 @@ class World:
             self.tokens[name] = tokens
         if show is not None:
             for sink in self.sinks_of(credential):
-                self._show(sink, Secret(values[show]))
+                self.show(sink, Secret(values[show]))
         return credential
 
-    def _show(self, sink: Sink, value: Secret) -> None:
-        """As somebody else would write it: without tags."""
+    def show(self, sink: Sink, value: Secret) -> None:
+        """Let a sink show a value, or a token made from it, as somebody else would write it: without tags."""
         place = next(each for sinks in self.sinks.values() for each in sinks if each.name == sink.name)
         shown = sink.mint(value, self.clock.azure)[0] if isinstance(sink, TokenSink) else value
         place.put(shown.reveal())

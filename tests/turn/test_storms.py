@@ -13,8 +13,8 @@ import pytest
 
 from keyturn import by_hand, plan
 from keyturn.errors import Conflict, NeedsPerson, TryAgain
-from keyturn.model import Mode, NotApplied, Record, Slot
-from keyturn.policy import HOUR, MINUTE, Policy, Retire
+from keyturn.model import Kind, Mode, NotApplied, Record, Secret, Slot
+from keyturn.policy import HOUR, MINUTE, Policy, Retire, TokenKind, TokenSpec
 from keyturn.ports import Stored
 from keyturn.scene import Scene, Seen, mark
 from keyturn.testing import LATE, LOST, NEVER, Crash, World
@@ -26,17 +26,27 @@ EFFECTS = ("set_value", "regenerate", "sink.write")
 BUSY = NotApplied(status=429, code="SubscriptionRequestsThrottled", sentence="throttled", after=17)
 
 
+OFTEN = TokenSpec(kind=TokenKind.MANAGEMENT, lifetime=96 * HOUR, renew_before=92 * HOUR)
+"""Good for longer than a storm and its calm together: what holds a rotation must not be what ends a token."""
+
+
 class Storm:
     """One schedule, drawn from a seed."""
 
-    def __init__(self, seed: int, *, ledger: bool = False, portal: bool = False) -> None:
-        """`ledger`: it is lost or restored from a backup now and then; `portal`: somebody else writes slots."""
+    def __init__(self, seed: int, *, ledger: bool = False, portal: bool = False, tokens: bool = False) -> None:
+        """`ledger`: it is lost or restored from a backup now and then; `portal`: somebody else writes slots; `tokens`:
+        the sinks show tokens, which are made anew every four hours."""
         self.random = random.Random(seed)
         self.ledger, self.portal = ledger, portal
         self._backup: dict[str, Stored] = {}
         self.world = World()
-        self.world.add(SID, sinks=["vault/a", "file/b"][: self.random.choice((1, 2))])
+        sinks = ["vault/a", "file/b"][: self.random.choice((1, 2))]
+        if tokens:
+            self.world.add(SID, sinks=sinks, kind=Kind.TENANT, tokens=OFTEN)
+        else:
+            self.world.add(SID, sinks=sinks)
         self.rules: Policy = policy(
+            tokens=(OFTEN,) if tokens else (),
             mode=self.random.choice(list(Mode)),
             retire=self.random.choice((*Retire, Retire.AFTER_DRAIN)),
             every=6 * HOUR,
@@ -127,9 +137,14 @@ class Storm:
 
     def agree(self) -> None:
         """A person settles what sinks with two live values, or a foreign one, could not."""
-        shown = self.world.value(SID, Slot.PRIMARY)
-        for sink in self.world.sinks[SID]:
-            sink.put(shown)
+        shown = Secret(self.world.value(SID, Slot.PRIMARY))
+        for sink in self.world.sinks_of(self.world.credential(SID)):
+            self.world.show(sink, shown)
+
+    @property
+    def renewed(self) -> int:
+        """How often a token was made anew although its key stayed."""
+        return sum(line.event.kind == "renew the token" for line in self.world.ledger.lines)
 
     def release(self) -> None:
         record = self.world.record(SID)
@@ -201,6 +216,33 @@ def test_whatever_somebody_else_writes_every_sink_ends_with_a_live_value(seed: i
     assert all(storm.world.keyring.accepts(sink.value or "") for sink in storm.world.sinks[SID])
 
 
+@pytest.mark.parametrize("seed", range(150))
+def test_no_storm_signs_out_whoever_holds_a_token(seed: int) -> None:
+    storm = Storm(seed, tokens=True, ledger=seed % 3 == 1)
+    storm.blow(hours=60)
+    for _ in range(3):
+        storm.calm(hours=4)
+        storm.release()
+    storm.calm(hours=18)
+    assert [caller.refusals for caller in storm.calling] == [[] for _ in storm.calling]
+    assert storm.world.record(SID).rotations > 0
+    assert storm.renewed > 0
+    assert all(storm.world.keyring.accepts(sink.value or "") for sink in storm.world.sinks[SID])
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_somebody_else_writes_every_sink_ends_with_a_token_that_works(seed: int) -> None:
+    storm = Storm(seed, tokens=True, portal=True, ledger=seed % 3 == 0)
+    storm.blow(hours=60)
+    for _ in range(3):
+        storm.calm(hours=4)
+        storm.release()
+    before = [len(caller.refusals) for caller in storm.calling]
+    storm.calm(hours=18)
+    assert [len(caller.refusals) for caller in storm.calling] == before
+    assert all(storm.world.keyring.accepts(sink.value or "") for sink in storm.world.sinks[SID])
+
+
 def _never_blocked(scene: Scene, slot: Slot) -> None:
     """The guard of every slot write, gone."""
 
@@ -226,13 +268,14 @@ def _forget_the_drain(record: Record, seen: Seen, policy: Policy, now: datetime)
     ],
     ids=["write without asking", "publish before confirm", "forget the drain"],
 )
+@pytest.mark.parametrize("tokens", [False, True], ids=["values", "tokens"])
 def test_storms_notice_when_a_rule_is_taken_away(
-    room: object, name: str, mutant: object, monkeypatch: pytest.MonkeyPatch
+    room: object, name: str, mutant: object, tokens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, name, mutant)
     refused = 0
     for seed in range(60):
-        storm = Storm(seed)
+        storm = Storm(seed, tokens=tokens)
         storm.blow(hours=60)
         refused += sum(len(caller.refusals) for caller in storm.calling)
         if refused:
