@@ -73,14 +73,15 @@ def preview(
     *,
     live: Mapping[Slot, Fingerprint] | None = None,
     gateways: tuple[str, ...] = (),
+    set_costs: int = 1,
 ) -> Preview:
     """The next rotation of this credential as `plan.next_step` would take it, were nothing to fail.
 
     `seen` is a real look; `live` the fingerprints of both live values where the record does not know them; `gateways`
-    the addresses that a probe would call.
+    the addresses that a probe would call; `set_costs` what a write of a chosen value costs of ARM's write budget.
     """
     known = live or {slot: record.slot(slot).fingerprint or Fingerprint(f"imagined {slot}") for slot in Slot}
-    return _Walk(record, seen, policy, now, known, gateways).walk()
+    return _Walk(record, seen, policy, now, known, gateways, set_costs).walk()
 
 
 class _Walk:
@@ -94,11 +95,13 @@ class _Walk:
         now: datetime,
         live: Mapping[Slot, Fingerprint],
         gateways: tuple[str, ...],
+        set_costs: int,
     ) -> None:
         self.record, self.seen, self.policy = record, seen, policy
         self.start = self.now = now
         self.gateways = policy.probe.gateways if policy.probe and policy.probe.gateways else gateways
         self.live = dict(live)
+        self.set_costs = set_costs
         self.fresh = (Fingerprint(f"imagined {number}") for number in count(1))
         self.lines: list[Line] = []
 
@@ -185,7 +188,10 @@ class _Walk:
                 self._line("read both values", "they may have changed since the last look", "A11", 1)
             case plan.ProveFence():
                 self._line(
-                    "prove the fence", "its ETag is wrong on purpose, and Azure must refuse it; once per service", "", 1
+                    "prove the fence",
+                    "its ETag is wrong on purpose, and Azure must refuse it; once per service",
+                    "",
+                    self.set_costs,
                 )
             case plan.Write(slot=slot):
                 self._line(*self._renewal(slot, step))
@@ -207,7 +213,7 @@ class _Walk:
 
     def _renewal(self, slot: Slot, step: plan.Step) -> tuple[str, str, str, int]:
         if self.policy.mode is Mode.SET:
-            how, writes = "fenced by its ETag", 1
+            how, writes = "fenced by its ETag", self.set_costs
         else:
             how, writes = "Azure draws the value; read back by the next call", 1
         if step.record.stage is Stage.RENEW:

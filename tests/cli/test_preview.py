@@ -8,8 +8,8 @@ import pytest
 
 from keyturn import plan
 from keyturn.errors import TryAgain
-from keyturn.model import Mode, Slot, Stage
-from keyturn.policy import DAY, Policy, Retire
+from keyturn.model import Kind, Mode, Slot, Stage
+from keyturn.policy import DAY, Policy, Retire, TokenKind, TokenSpec
 from keyturn.preview import TOLD, Preview, preview
 from keyturn.testing import World
 from keyturn.turn import Turn
@@ -83,3 +83,46 @@ def test_a_renewal_without_a_probe_is_told_as_not_proven() -> None:
 
 def test_every_row_that_a_timeline_tells_of_is_a_row_of_the_table() -> None:
     assert set(TOLD) <= {row.name for row in plan.TABLE}
+
+
+def test_the_timeline_of_tokens_tells_each_that_is_made_and_ends_with_the_rotation() -> None:
+    spec = TokenSpec(kind=TokenKind.GATEWAY, lifetime=12 * DAY)
+    rules = policy(mode=Mode.REGENERATE, tokens=(spec,))
+    world = World(sets=False)
+    world.add("contoso", kind=Kind.GATEWAY, tokens=spec)
+    turn = keyturn(world)
+    follow(world, turn, "contoso", rules, until=Stage.IDLE)
+    start, writes = world.clock.now(), world.keyring.writes
+    seen = told(world, turn, rules)
+    assert world.keyring.writes == writes, "both keys were in memory: nothing to read"
+    made = [line for line in seen.lines if line.what == "publish"]
+    assert [line.offset // DAY for line in made] == [8, 16, 24, 30]
+    assert made[0].detail == "vault/contoso (a gateway token of primary, good for 12 d)"
+    assert made[-1].detail == "vault/contoso (a gateway token of secondary, good for 12 d)"
+    assert seen.stopped == ""
+    follow(world, turn, "contoso", rules)
+    assert abs(seen.lines[-1].offset - (world.clock.now() - start)) < timedelta(minutes=30)
+
+
+def test_a_process_that_holds_no_key_still_tells_whose_token_it_sees() -> None:
+    spec = TokenSpec(kind=TokenKind.GATEWAY)
+    rules = policy(mode=Mode.REGENERATE, tokens=(spec,))
+    world = World(sets=False)
+    world.add("contoso", kind=Kind.GATEWAY, tokens=spec)
+    follow(world, keyturn(world), "contoso", rules, until=Stage.IDLE)
+    seen = told(world, keyturn(world), rules)
+    assert seen.stopped == ""
+    assert [line.what for line in seen.lines if line.what == "done"] == ["done"]
+
+
+def test_what_a_chosen_value_costs_is_told_as_the_keyring_has_it() -> None:
+    world = World()
+    world.add("contoso")
+    rules, turn = policy(), keyturn(world)
+    follow(world, turn, "contoso", rules, until=Stage.IDLE)
+    sight = turn.sight(world.credential("contoso"), rules)
+    one, two = (
+        preview(sight.record, sight.seen, rules, world.clock.now(), live=sight.live, set_costs=costs)
+        for costs in (1, 2)
+    )
+    assert two.arm_writes == one.arm_writes + 2  # the standby, and the old slot

@@ -88,20 +88,23 @@ def test_a_set_on_what_has_moved_since_its_look_is_not_applied_and_puts_nothing(
     assert asking.asked() == [("POST", "/tenant/access/listSecrets")]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        error(403, "AuthorizationFailed", "no"),
-        error(429, "SubscriptionRequestsThrottled", Retry_After="9"),
-        Scripted(200, {"primaryKey": None, "secondaryKey": None, "enabled": True}, {"ETag": ETAG}),
-    ],
-    ids=["refused", "throttled", "without keys"],
-)
-def test_a_set_whose_list_fails_was_not_sent(asking: Asking, answer: Scripted) -> None:
-    asking.answer(answer)
+def test_a_set_whose_list_answers_no_keys_was_not_sent(asking: Asking) -> None:
+    asking.answer(Scripted(200, {"primaryKey": None, "secondaryKey": None, "enabled": True}, {"ETag": ETAG}))
     with pytest.raises(NotSent):
         asking.tenant.set_value(credential(), Slot.PRIMARY, FRESH, ETAG, asking.send_by())
-    assert {method for method, _ in asking.asked()} == {"POST"}
+    assert asking.asked() == [("POST", "/tenant/access/listSecrets")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [error(403, "AuthorizationFailed", "no"), error(404, "ResourceNotFound")],
+    ids=["refused", "gone"],
+)
+def test_a_set_whose_list_is_refused_is_refused_and_nothing_is_put(asking: Asking, answer: Scripted) -> None:
+    asking.answer(answer)
+    told = asking.tenant.set_value(credential(), Slot.PRIMARY, FRESH, ETAG, asking.send_by())
+    assert isinstance(told, NotApplied) and told.status == answer.status
+    assert asking.asked() == [("POST", "/tenant/access/listSecrets")]
 
 
 def test_a_set_that_is_too_late_asks_for_no_values(asking: Asking) -> None:
@@ -175,28 +178,37 @@ def test_each_name_regenerates_under_its_own_path(asking: Asking, name: str, slo
 
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("live", ['"AAAAAAAAAAEAAAAAAAAAAA=="', ETAG])
-def test_the_fence_is_proven_by_a_patch_that_changes_nothing_with_an_etag_that_is_wrong(
+def test_the_fence_is_proven_by_the_put_that_sets_with_what_is_live_and_an_etag_that_is_wrong(
     asking: Asking, enabled: bool, live: str
 ) -> None:
-    asking.answer(entity(etag=live, enabled=enabled), error(412, "PreconditionFailed"))
+    asking.answer(secrets(etag=live, enabled=enabled), error(412, "PreconditionFailed"))
     answer = asking.tenant.prove_fence(credential(), asking.send_by())
     assert isinstance(answer, NotApplied) and answer.status == 412
-    assert asking.asked() == [("GET", "/tenant/access"), ("PATCH", "/tenant/access")]
-    assert asking.body() == {"properties": {"enabled": enabled}}
+    assert asking.asked() == [("POST", "/tenant/access/listSecrets"), ("PUT", "/tenant/access")]
+    told = asking.body()["properties"]
+    assert (told["primaryKey"], told["secondaryKey"]) == (LIVE[Slot.PRIMARY], LIVE[Slot.SECONDARY])
+    assert told["enabled"] is enabled
     assert asking.if_match() != live
     assert len(asking.if_match() or "") == len(ETAG)
 
 
 def test_a_fence_that_does_not_hold_is_answered_as_applied(asking: Asking) -> None:
-    asking.answer(entity(enabled=True))
+    asking.answer(secrets(), entity(enabled=True))
     assert asking.tenant.prove_fence(credential(), asking.send_by()) == Applied()
 
 
-def test_no_fence_is_proven_where_azure_does_not_say_what_would_change_nothing(asking: Asking) -> None:
-    asking.answer(entity())
+def test_no_fence_is_proven_where_azure_does_not_tell_what_would_change_nothing(asking: Asking) -> None:
+    asking.answer(*[error(503, "ServiceUnavailable")] * 9)
     with pytest.raises(NotSent):
         asking.tenant.prove_fence(credential(), asking.send_by())
-    assert asking.asked() == [("GET", "/tenant/access")]
+    assert set(asking.asked()) == {("POST", "/tenant/access/listSecrets")}
+
+
+def test_whom_azure_does_not_let_read_it_refuses_and_nothing_is_put(asking: Asking) -> None:
+    asking.answer(error(403, "AuthorizationFailed"))
+    answer = asking.tenant.prove_fence(credential(), asking.send_by())
+    assert isinstance(answer, NotApplied) and answer.status == 403
+    assert asking.asked() == [("POST", "/tenant/access/listSecrets")]
 
 
 @pytest.mark.parametrize("on", [True, False])

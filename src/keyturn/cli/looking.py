@@ -228,7 +228,8 @@ def _plan_one(keyturn: Assembled, found: Discovered, charge: Charge, unusable: s
         screen.say(f"  {problem.message}")
         return {**told, "problem": problem.message, "next": problem.hint}
     now = keyturn.clock.now()
-    seen = preview(sight.record, sight.seen, policy, now, live=sight.live, gateways=gateways)
+    costs = keyturn.keyring_of(credential).set_costs
+    seen = preview(sight.record, sight.seen, policy, now, live=sight.live, gateways=gateways, set_costs=costs)
     _say_head(sight.record, won, charge, now)
     for line in _lines(seen):
         screen.say(line)

@@ -28,6 +28,7 @@ class GatewayKeyring:
 
     sets = False
     """A value of our choice cannot be written, so that there is no fence to prove either."""
+    set_costs = 0
 
     def __init__(self, arm: Arm, alias: str, service_id: str, *, api_version: str = API_VERSION) -> None:
         self._arm = arm

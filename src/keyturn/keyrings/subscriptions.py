@@ -40,6 +40,8 @@ class SubscriptionsKeyring:
 
     sets = True
     """A value of our choice can be written."""
+    set_costs = 1
+    """ARM calls charged as a write, for one set_value or prove_fence."""
 
     def __init__(self, arm: Arm, alias: str, service_id: str, *, api_version: str = API_VERSION) -> None:
         self._arm = arm
