@@ -24,18 +24,16 @@ from keyturn.demo.doors import Door, Guest, everybody
 from keyturn.demo.screen import Picture, Screen, when
 from keyturn.demo.stage import (
     ALIAS,
-    AZURE_SUBSCRIPTION,
     CONTROL_VARIABLE,
-    GROUP,
     OPERATOR,
     READER,
     ROTATOR,
     SERVICE,
     SIGNIN_VARIABLE,
-    START,
     TENANT,
     VAULT,
     Client,
+    described,
     holds_any,
     service_id,
 )
@@ -302,38 +300,13 @@ class SignedIn:
         return dict(told)
 
     def _description(self) -> dict[str, Any]:
-        group = f"/subscriptions/{AZURE_SUBSCRIPTION}/resourceGroups/{GROUP}"
         new, old = LATE
-        roles = (
-            (ROTATOR, "API Management Service Contributor"),
-            (ROTATOR, "Key Vault Secrets Officer"),
-            (OPERATOR, "API Management Service Contributor"),
-            (OPERATOR, "Key Vault Secrets Officer"),
-            (READER, "Key Vault Secrets User"),
-        )
-        return {
-            "seed": 1,
-            "start": START,
-            "tenant": TENANT,
-            "azure_subscription": AZURE_SUBSCRIPTION,
-            "resource_group": GROUP,
-            "applications": [
-                {"client_id": client, "secret": self._app_secret, "display_name": name}
-                for client, name in ((ROTATOR, "rotator"), (READER, "guests"), (OPERATOR, "operator"))
-            ],
-            "role_assignments": [{"client_id": client, "role": role, "scope": group} for client, role in roles],
-            "services": [
-                {
-                    "name": SERVICE,
-                    "location": "West Europe",
-                    "sku": "Premium",
-                    "gateways": [{"region": "West Europe", "delay_new": new, "delay_old": old}],
-                    "tenant_access": {"enabled": True},
-                    "self_hosted_gateways": [{"id": GATEWAY, "delay_new": new, "delay_old": old}],
-                }
-            ],
-            "vaults": [{"name": VAULT}],
+        service = {
+            "gateways": [{"region": "West Europe", "delay_new": new, "delay_old": old}],
+            "tenant_access": {"enabled": True, "delay_new": new, "delay_old": old},
+            "self_hosted_gateways": [{"id": GATEWAY, "delay_new": new, "delay_old": old}],
         }
+        return described(service, self._app_secret)
 
     def _configuration(self) -> str:
         probe = MANAGEMENT.path

@@ -225,52 +225,25 @@ class Stage:
             self.control.advance(VAULT_PAUSE)
 
     def _description(self, first: Mapping[str, Pair]) -> dict[str, Any]:
-        group = f"/subscriptions/{AZURE_SUBSCRIPTION}/resourceGroups/{GROUP}"
         pace = 0.5 if self.settings.is_large else 1.0  # fewer probes that come too early
-        roles = (
-            (ROTATOR, "API Management Service Contributor"),
-            (ROTATOR, "Key Vault Secrets Officer"),
-            (OPERATOR, "Key Vault Secrets Officer"),
-            (READER, "Key Vault Secrets User"),
-        )
-        return {
-            "seed": 1,
-            "start": START,
-            "tenant": TENANT,
-            "azure_subscription": AZURE_SUBSCRIPTION,
-            "resource_group": GROUP,
-            "applications": [
-                {"client_id": client, "secret": self._app_secret, "display_name": name}
-                for client, name in ((ROTATOR, "rotator"), (READER, "callers"), (OPERATOR, "operator"))
+        service = {
+            "gateways": [
+                {"region": region, "delay_new": delay * pace, "delay_old": delay * pace} for region, delay in GATEWAYS
             ],
-            "role_assignments": [{"client_id": client, "role": role, "scope": group} for client, role in roles],
-            "services": [
+            "apis": [{"id": "orders", "path": "orders"}, {"id": "status", "path": "status"}],
+            "products": [{"id": name, "display_name": name.title(), "apis": ["orders", "status"]} for name in PRODUCTS],
+            "subscriptions": [
                 {
-                    "name": SERVICE,
-                    "location": GATEWAYS[0][0],
-                    "sku": "Premium",
-                    "gateways": [
-                        {"region": region, "delay_new": delay * pace, "delay_old": delay * pace}
-                        for region, delay in GATEWAYS
-                    ],
-                    "apis": [{"id": "orders", "path": "orders"}, {"id": "status", "path": "status"}],
-                    "products": [
-                        {"id": name, "display_name": name.title(), "apis": ["orders", "status"]} for name in PRODUCTS
-                    ],
-                    "subscriptions": [
-                        {
-                            "sid": sid,
-                            "display_name": sid,
-                            "product": PRODUCTS[number % len(PRODUCTS)],
-                            "primary": first[sid].primary,
-                            "secondary": first[sid].secondary,
-                        }
-                        for number, sid in enumerate(self.sids)
-                    ],
+                    "sid": sid,
+                    "display_name": sid,
+                    "product": PRODUCTS[number % len(PRODUCTS)],
+                    "primary": first[sid].primary,
+                    "secondary": first[sid].secondary,
                 }
+                for number, sid in enumerate(self.sids)
             ],
-            "vaults": [{"name": VAULT}],
         }
+        return described(service, self._app_secret)
 
     def _configuration(self) -> str:
         s = self.settings
@@ -303,6 +276,32 @@ class Stage:
             f"clock:\n"
             f"  emulator: {{ control: {self.azure.ready['control']}, secret_env: {CONTROL_VARIABLE} }}\n"
         )
+
+
+def described(service: Mapping[str, Any], app_secret: str) -> dict[str, Any]:
+    """The emulated world around one service: who may do what, and a vault."""
+    group = f"/subscriptions/{AZURE_SUBSCRIPTION}/resourceGroups/{GROUP}"
+    roles = (
+        (ROTATOR, "API Management Service Contributor"),
+        (ROTATOR, "Key Vault Secrets Officer"),
+        (OPERATOR, "API Management Service Contributor"),
+        (OPERATOR, "Key Vault Secrets Officer"),
+        (READER, "Key Vault Secrets User"),
+    )
+    return {
+        "seed": 1,
+        "start": START,
+        "tenant": TENANT,
+        "azure_subscription": AZURE_SUBSCRIPTION,
+        "resource_group": GROUP,
+        "applications": [
+            {"client_id": client, "secret": app_secret, "display_name": name}
+            for client, name in ((ROTATOR, "rotator"), (READER, "callers"), (OPERATOR, "operator"))
+        ],
+        "role_assignments": [{"client_id": client, "role": role, "scope": group} for client, role in roles],
+        "services": [{"name": SERVICE, "location": GATEWAYS[0][0], "sku": "Premium", **service}],
+        "vaults": [{"name": VAULT}],
+    }
 
 
 def service_id() -> str:

@@ -92,25 +92,16 @@ class TenantKeyring:
         counts only if it shows the very value that was sent, and carries an ETag; that a PUT echoes is not recorded.
         """
         what = f"set {slot} of {credential.id}"
-        refuse_late(self._arm.clock, send_by, what)
-        try:
-            told = self._list(credential)
-            seen = listed(told, what)
-        except KeyturnError as error:
-            return _nothing_sent(what, error)
+        live = self._live(credential, what, send_by)
+        if isinstance(live, NotApplied):
+            return live
+        kept, seen = live
         if seen.etag != etag:
             return NotApplied(
                 status=412, code="PreconditionFailed", sentence=f"{what}: it was modified since it was looked at"
             )
-        answer = self._send(
-            credential,
-            "PUT",
-            what,
-            send_by,
-            body={"properties": _kept(told.json()) | _both(seen, slot, value)},
-            etag=etag,
-            secrets=(value, seen.of(slot.other)),
-        )
+        body, both = {"properties": kept | _both(seen, slot, value)}, (value, seen.of(slot.other))
+        answer = self._send(credential, "PUT", what, send_by, body=body, etag=etag, secrets=both)
         if not isinstance(answer, Reply):
             return answer
         echoed = values(properties(answer), answer.etag)
@@ -130,14 +121,12 @@ class TenantKeyring:
         any If-Match (azure-facts 1.5). Should the fence be missing, this one changes nothing. Raises NotSent.
         """
         what = f"prove the fence on {credential.id}"
-        refuse_late(self._arm.clock, send_by, what)
-        try:
-            told = self._list(credential)
-            seen = listed(told, what)
-        except KeyturnError as error:
-            return _nothing_sent(what, error)
+        live = self._live(credential, what, send_by)
+        if isinstance(live, NotApplied):
+            return live
+        kept, seen = live
         wrong = next(etag for etag in _WRONG_ETAGS if etag != seen.etag)
-        body = {"properties": _kept(told.json()) | _both(seen, Slot.PRIMARY, seen.primary)}
+        body = {"properties": kept | _both(seen, Slot.PRIMARY, seen.primary)}
         both = (seen.primary, seen.secondary)
         answer = self._send(credential, "PUT", what, send_by, body=body, etag=wrong, secrets=both)
         return Applied() if isinstance(answer, Reply) else answer
@@ -184,6 +173,19 @@ class TenantKeyring:
         path, what = f"{self._path(credential.name)}/listSecrets", f"list the keys of {credential.id}"
         return self._arm.ask(path, api_version=self._api_version, what=what)
 
+    def _live(self, credential: Credential, what: str, send_by: SendBy) -> tuple[dict[str, Any], Values] | NotApplied:
+        """What a PUT says again, and both live values. What Azure refuses a reader it refuses the writer, too; where
+        it only fails to answer, NotSent is raised."""
+        refuse_late(self._arm.clock, send_by, what)
+        try:
+            told = self._list(credential)
+            return _kept(told.json()), listed(told, what)
+        except KeyturnError as error:
+            if isinstance(error, Refused) and error.status in {401, 403, 404, 409}:
+                sentence = f"{what}: {error.message}"
+                return NotApplied(status=error.status, code=error.code, sentence=sentence, hint=error.hint)
+            raise NotSent(f"{what} was not sent: {error.message}", hint=error.hint) from None
+
     def _send(
         self,
         credential: Credential,
@@ -209,13 +211,6 @@ class TenantKeyring:
         )
 
 
-def _nothing_sent(what: str, error: KeyturnError) -> NotApplied:
-    """The look before a PUT failed: what Azure refuses a reader, it refuses the writer. Raises NotSent for the rest."""
-    if isinstance(error, Refused) and error.status in {401, 403, 404, 409, 429}:
-        return NotApplied(status=error.status, code=error.code, sentence=f"{what}: {error.message}", hint=error.hint)
-    raise NotSent(f"{what} was not sent: {error.message}", hint=error.hint) from None
-
-
 def _state(told: Mapping[str, Any]) -> str:
     return ACTIVE if told.get("enabled") is True else DISABLED
 
@@ -234,5 +229,5 @@ def _kept(told: Mapping[str, Any]) -> dict[str, Any]:
     return {field: told[field] for field in ("principalId", "enabled") if told.get(field) is not None}
 
 
-def _both(seen: Values, slot: Slot, value: Secret) -> dict[str, str]:
+def _both(seen: Values, slot: Slot, value: Secret) -> dict[str, Any]:
     return {_FIELD[slot]: value.reveal(), _FIELD[slot.other]: seen.of(slot.other).reveal()}
