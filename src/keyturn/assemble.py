@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -168,6 +168,14 @@ class Discovered(msgspec.Struct, frozen=True, kw_only=True):
     """The name of the policy that won, by the credential's key."""
     problems: Mapping[str, KeyturnError]
     warnings: tuple[str, ...] = ()
+
+
+class Place(NamedTuple):
+    """Which service has a credential, of which kind it is, and its lower-cased name there."""
+
+    service: str
+    kind: Kind
+    name: str
 
 
 class Assembled:
@@ -369,6 +377,7 @@ class Assembled:
                 policy = configuration.policy_for(self.config, entry, credential)
                 won_by[credential.key] = entry.name
                 charges.append(Charge(credential, policy, self._turns[credential.service, credential.kind]))
+        self._undiscovered -= {credential.key for credential in credentials}
         records = tuple(self.ledger.records())
         lost = self._lost(records, {credential.key for credential in credentials}, problems)
         return Discovered(
@@ -385,30 +394,90 @@ class Assembled:
 
         Their product and owner are not known, so neither are their sinks: see `Unknowable`.
         """
-        from keyturn.sweep import Charge
-
-        gone = {alias for alias, problem in problems.items() if isinstance(problem, Gone)}
-        bases = {
-            f"{service.id.lower()}/{place}/": (alias, kind)
-            for alias, service in self.config.services.items()
-            for place, kind in PLACES.items()
-            if kind in configuration.kinds(self.config, alias) and (alias not in problems or alias in gone)
-        }
+        unlisted = {alias for alias, problem in problems.items() if not isinstance(problem, Gone)}
         lost = []
         for record in records:
-            base = next((base for base in bases if record.key.startswith(base)), None)
-            if base is None or record.key in known or record.hold is not None:
-                continue
-            (alias, kind), name = bases[base], record.key.removeprefix(base)
-            if kind is Kind.TENANT and name not in {it.lower() for it in configuration.tenants(self.config, alias)}:
-                continue  # no policy wants it any more, so that nobody asked Azure for it
-            credential = Credential(
-                id=record.id, key=record.key, address=record.key, service=alias, name=name, kind=kind
-            )
-            self._undiscovered.add(record.key)
-            policy = policy_named(self.config, record) or Policy(name="none")
-            lost.append(Charge(credential, policy, self._turns[alias, kind]))
+            place = None if record.key in known or record.hold is not None else self._place(record.key)
+            # what no policy wants any more nobody asked Azure for
+            if place is not None and place.service not in unlisted and self._is_wanted(place):
+                lost.append(self._lost_charge(record, place))
         return lost
+
+    def _lost_charge(self, record: Record, place: Place) -> Charge:
+        from keyturn.sweep import Charge
+
+        credential = Credential(
+            id=record.id, key=record.key, address=record.key, service=place.service, name=place.name, kind=place.kind
+        )
+        self._undiscovered.add(record.key)
+        policy = policy_named(self.config, record) or Policy(name="none")
+        return Charge(credential, policy, self._turns[place.service, place.kind])
+
+    # -------- one credential, without a list
+
+    def _place(self, key: str) -> Place | None:
+        """The configured service that a record's key belongs to, and what it is there; None: no service has it."""
+        for alias, service in self.config.services.items():
+            for where, kind in PLACES.items():
+                base = f"{service.id.lower().rstrip('/')}/{where}/"
+                if key.startswith(base) and key != base:
+                    return Place(alias, kind, key.removeprefix(base))
+        return None
+
+    def _is_wanted(self, place: Place) -> bool:
+        """Whether some policy wants credentials of that kind of that service."""
+        if place.kind is Kind.TENANT:
+            return place.name in {it.lower() for it in configuration.tenants(self.config, place.service)}
+        return place.kind in configuration.kinds(self.config, place.service)
+
+    def charge(self, key: str) -> Charge | None:
+        """One credential by its record's key, by one read; None where no policy looks after it. One that Azure has no
+        more, but the ledger still, is lost: its turn finds it gone. Raises TryAgain, Refused, Gone, LedgerFault."""
+        from keyturn.sweep import Charge
+
+        place = self._place(key)
+        if place is None:
+            raise Gone(f"no service of {self.config.file} has {key}", hint="Name its service there, or forget it.")
+        if not self._is_wanted(place):
+            return None
+        try:
+            credential = self.keyrings[place.service, place.kind].find(place.name)
+        except Gone:
+            stored = self.ledger.load(key)
+            if stored is None:
+                raise
+            return self._lost_charge(stored.record, place)
+        self._undiscovered.discard(credential.key)
+        entry = configuration.match_policy(self.config, credential)
+        if entry is None:
+            return None
+        policy = configuration.policy_for(self.config, entry, credential)
+        return Charge(credential, policy, self._turns[place.service, place.kind])
+
+    def keys_of(self, id: str) -> tuple[str, ...]:
+        """The keys that a credential's id can stand for, likeliest first: a sid may look like another kind's place."""
+        alias, _, rest = id.partition("/")
+        service = self.config.services.get(alias)
+        if service is None or not rest:
+            return ()
+        base = service.id.lower().rstrip("/")
+        named = [f"{base}/{rest.lower()}"] if rest.lower().startswith(("tenant/", "gateways/")) else []
+        return (*named, f"{base}/subscriptions/{rest.lower()}")
+
+    def change(
+        self, credential: Credential, asked: Callable[[Record, datetime], tuple[Record, Event]]
+    ) -> tuple[Record, Event]:
+        """Save what a person asked for by compare-and-swap; once more if a turn saved first. Raises NeedsPerson,
+        LedgerFault."""
+        while True:
+            stored = self.ledger.load(credential.key)
+            before = stored.record if stored is not None else Record(key=credential.key, id=credential.id)
+            record, event = asked(before, self.clock.now())
+            try:
+                self.ledger.save(record, stored.version if stored is not None else 0, [event])
+            except Conflict:
+                continue
+            return record, event
 
     def _warnings(self, credentials: Sequence[Credential], problems: Mapping[str, KeyturnError]) -> tuple[str, ...]:
         if problems:

@@ -82,4 +82,9 @@ class Malformed(KeyturnError):
 
 
 class NeedsPerson(KeyturnError):
-    """keyturn could go on, but only a person may decide that it should."""
+    """keyturn could go on, but only a person may decide that it should. `reason` is a code of docs/reasons.md, where
+    one of those is why."""
+
+    def __init__(self, message: str, *, hint: str = "", reason: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason

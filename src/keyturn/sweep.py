@@ -40,11 +40,32 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     """Turns that did more than wait on."""
     busy: int = 0
     """Credentials that another keyturn holds the lease of."""
+    left: int = 0
+    """Credentials that were due and not begun: a stop was asked for, or the time was over."""
     next_at: datetime | None = None
 
 
+def take(charge: Charge, *, ledger: Ledger, clock: Clock, holder: Holder, force: bool = False) -> Advanced | None:
+    """One turn under a lease; None while somebody else holds it. `force` looks even before `not_before`.
+
+    Two threads of one process need two holders, or each would take the other's lease for its own. Raises LedgerFault.
+    """
+    key = charge.credential.key
+    if not ledger.lease(key, holder, clock.now(), 2 * charge.policy.deadline):
+        return None
+    try:
+        return charge.turn.advance(charge.credential, charge.policy, force=force)
+    finally:
+        ledger.release(key, holder)
+
+
 class Sweep:
-    """Passes over a fixed list of charges. One thread calls it; the turns run on `workers` threads of its pool."""
+    """Passes over a fixed list of charges. One thread calls it; the turns run on `workers` threads of its pool.
+
+    `until` is an instant of the clock's boot time, in seconds, from which on nothing new is begun, and beyond which
+    nothing is waited for: a host that ends what takes too long would end a turn in its middle, which is safe, and yet
+    a pity.
+    """
 
     def __init__(
         self,
@@ -55,11 +76,14 @@ class Sweep:
         holder: Holder,
         workers: int = 8,
         told: Callable[[Credential, Advanced], None] | None = None,
+        until: float | None = None,
     ) -> None:
         self._charges = {charge.credential.key: charge for charge in charges}
         self._ledger, self._clock, self._holder = ledger, clock, holder
         self._workers = workers
         self._told = told
+        self._until = until
+        self._left: set[str] = set()
         self._stop = threading.Event()
         self._records: dict[str, Record] = {}
         self._busy_until: dict[str, datetime] = {}
@@ -73,11 +97,8 @@ class Sweep:
 
         Raises LedgerFault; any other defect of a turn is raised once the others are done.
         """
-        if not self._records:
-            known = {record.key: record for record in self._ledger.records()}
-            self._records = {key: known[key] for key in self._charges if key in known}
-        now = self._clock.now()
-        due = self._due(now, force)
+        due = self.due(force)
+        self._left.clear()
         turns: list[tuple[Advanced | None, str]] = []
         with ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="turn") as pool:
             futures = [pool.submit(self._one, self._charges[key], key in force) for key in due]
@@ -94,7 +115,8 @@ class Sweep:
         return Swept(
             turns=len(taken),
             moved=sum(1 for advanced in taken if len(advanced.rows) > 1),
-            busy=len(turns) - len(taken),
+            busy=len(turns) - len(taken) - len(self._left),
+            left=len(self._left),
             next_at=self.next_at(),
         )
 
@@ -108,7 +130,7 @@ class Sweep:
             turns, moved = turns + swept.turns, moved + swept.moved
             until = self._worth_waiting_for(to_the_end)
             if self._stop.is_set() or until is None:
-                return Swept(turns=turns, moved=moved, busy=swept.busy, next_at=swept.next_at)
+                return Swept(turns=turns, moved=moved, busy=swept.busy, left=swept.left, next_at=swept.next_at)
             self._clock.wait(max((until - self._clock.now()).total_seconds(), 0.0))
 
     def next_at(self) -> datetime | None:
@@ -125,7 +147,16 @@ class Sweep:
             return self.next_at() if moving or self._busy_until else None
         waits = [r.not_before for r in moving if r.not_before is not None and r.failures == 0]
         soon = min(waits, default=None)
-        return soon if soon is not None and soon - self._clock.now() <= SHORT_WAIT else None
+        return soon if soon is not None and soon - self._clock.now() <= self._patience() else None
+
+    def _patience(self) -> timedelta:
+        """How long a wait may be to be waited for now."""
+        if self._until is None:
+            return SHORT_WAIT
+        return min(SHORT_WAIT, timedelta(seconds=self._until - self._clock.boottime()))
+
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or (self._until is not None and self._clock.boottime() >= self._until)
 
     def _refresh(self, taken: Collection[str]) -> None:
         """Another keyturn may have taken a turn since: read again whatever is past its wait and was not due here."""
@@ -137,7 +168,13 @@ class Sweep:
                 if stored is not None:
                     self._records[key] = stored.record
 
-    def _due(self, now: datetime, force: Collection[str]) -> list[str]:
+    def due(self, force: Collection[str] = ()) -> list[str]:
+        """Keys of the charges that have something to do now: those that are new or whose policy changed first, then
+        those that have waited longest. Raises LedgerFault."""
+        if not self._records:
+            known = {record.key: record for record in self._ledger.records()}
+            self._records = {key: known[key] for key in self._charges if key in known}
+        now = self._clock.now()
         ready = [key for key in self._ledger.due(now) if key in self._charges]
         fresh = [
             key
@@ -150,18 +187,15 @@ class Sweep:
     def _one(self, charge: Charge, force: bool) -> Advanced | None:
         """One turn under a lease; None if somebody else holds it, or a stop was asked for."""
         key = charge.credential.key
-        if self._stop.is_set():
+        if self._is_over():
+            self._left.add(key)
             return None
-        span = 2 * charge.policy.deadline
-        if not self._ledger.lease(key, self._holder, self._clock.now(), span):
-            self._busy_until[key] = self._clock.now() + span
+        stale = key in self._records and self._records[key].policy != charge.policy.digest
+        advanced = take(charge, ledger=self._ledger, clock=self._clock, holder=self._holder, force=force or stale)
+        if advanced is None:
+            self._busy_until[key] = self._clock.now() + 2 * charge.policy.deadline
             return None
         self._busy_until.pop(key, None)
-        try:
-            stale = key in self._records and self._records[key].policy != charge.policy.digest
-            advanced = charge.turn.advance(charge.credential, charge.policy, force=force or stale)
-        finally:
-            self._ledger.release(key, self._holder)
         self._records[key] = advanced.record
         if self._told is not None:
             self._told(charge.credential, advanced)

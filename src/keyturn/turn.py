@@ -194,12 +194,7 @@ class Turn:
 
     def _rests(self, record: Record, policy: Policy) -> bool:
         """It waits or holds. A wait longer than any legal one is a clock fault: look again (rule A16)."""
-        if record.hold is not None:
-            return True
-        if record.not_before is None:
-            return False
-        left = record.not_before - self._clock.now()
-        return timedelta(0) < left <= policy.longest_wait
+        return plan.rests(record, policy, self._clock.now())
 
     def _stale(self, look: Look, policy: Policy) -> bool:
         """Half of `deadline` is gone: look again rather than risk dropping the next effect (rule A4)."""
@@ -513,7 +508,7 @@ class Turn:
                 refused[sink.name] = answer
             elif sink.write_only and isinstance(answer, Applied):
                 written_only.append(sink.name)
-            elif fresh[sink.name].problem is None and fresh[sink.name].shows != publish.fingerprint:
+            elif fresh[sink.name].problem is None and not _shows(fresh[sink.name], publish.fingerprint, ends):
                 silent[sink.name] = f"{sink.name} was written and does not show it"
                 if sink.write_only and isinstance(answer, Uncertain):
                     silent[sink.name] = answer.sentence
@@ -567,6 +562,7 @@ class Turn:
             raise NeedsPerson(
                 f"{credential.id}: {slot} may not be written now: {why.sentence} ({why.rule})",
                 hint=_instead(credential, slot, why),
+                reason=why.reason,
             )
         mode = Mode.REGENERATE if value is None else Mode.SET
         step = plan.write_by_hand(scene, slot, mode, because)
@@ -609,6 +605,11 @@ class Turn:
         if look.seen.problem is not None or look.seen.gone is not None:
             raise Refused(look.seen.problem or look.seen.gone or "", hint="Nothing was changed.")
         return stored, look
+
+
+def _shows(seen: SinkSeen, value: Fingerprint, ends: datetime | None) -> bool:
+    """Whether a sink shows what was just written: of two tokens of one key, the one that ends then."""
+    return seen.shows == value and (ends is None or seen.expires == ends)
 
 
 def _token(sink: Sink) -> TokenSpec | None:

@@ -69,20 +69,10 @@ def change(
     keyturn: Assembled, credential: Credential, asked: Callable[[Record, datetime], tuple[Record, Event]]
 ) -> Record:
     """Save what a person asked for by compare-and-swap; once more if a turn saved first. Raises NeedsPerson."""
-    from keyturn.errors import Conflict  # noqa: PLC0415
-
-    while True:
-        stored = keyturn.ledger.load(credential.key)
-        blank = Record(key=credential.key, id=credential.id)
-        before = stored.record if stored is not None else blank
-        record, event = asked(before, keyturn.clock.now())
-        try:
-            keyturn.ledger.save(record, stored.version if stored is not None else 0, [event])
-        except Conflict:
-            continue
-        screen.acting()
-        tell(credential.id, event)
-        return record
+    record, event = keyturn.change(credential, asked)
+    screen.acting()
+    tell(credential.id, event)
+    return record
 
 
 def tell(name: str, event: Event) -> None:

@@ -15,7 +15,16 @@ from urllib.parse import quote
 from keyturn.azure.answers import Reply
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import Refused
-from keyturn.keyrings.service import API_VERSION, NOT_IN_THIS_TIER, Service, listed, properties, round_trip, token
+from keyturn.keyrings.service import (
+    API_VERSION,
+    NOT_IN_THIS_TIER,
+    Service,
+    entity,
+    listed,
+    properties,
+    round_trip,
+    token,
+)
 from keyturn.model import Credential, Kind, Secret, Slot
 from keyturn.ports import Answer, Applied, Entity, NotApplied, SendBy, Values
 
@@ -45,6 +54,12 @@ class GatewayKeyring:
         except Refused as refusal:
             if refusal.code != NOT_IN_THIS_TIER:
                 raise
+
+    def find(self, name: str) -> Credential:
+        """The one with that id, by one read. Raises TryAgain, Refused, Gone."""
+        what = f"find {self._alias}/gateways/{name}"
+        path = f"{self._service.base}/gateways/{quote(name, safe='')}"
+        return self._credential(entity(self._arm.read(path, api_version=self._api_version, what=what), what))
 
     def read(self, credential: Credential) -> Entity:
         """Raises TryAgain, Refused, Gone. A gateway knows no state: it is there, and so it is active."""

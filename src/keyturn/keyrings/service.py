@@ -77,6 +77,14 @@ def properties(reply: Reply) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def entity(reply: Reply, what: str) -> Mapping[str, Any]:
+    """The whole entity of an answer, with its id and name. Raises Refused when it has none."""
+    payload = reply.json()
+    if not isinstance(payload, dict) or not payload.get("id") or not payload.get("name"):
+        raise Refused(f"{what}: Azure's answer names nothing", status=reply.status, request_id=reply.request_id)
+    return payload
+
+
 def values(
     holder: Any, etag: str | None, *, primary: str = "primaryKey", secondary: str = "secondaryKey"
 ) -> Values | None:

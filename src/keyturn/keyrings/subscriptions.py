@@ -16,7 +16,7 @@ from keyturn.azure.answers import Reply
 from keyturn.azure.once import left, too_late
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import KeyturnError, NotSent
-from keyturn.keyrings.service import API_VERSION, Service, listed, properties, values
+from keyturn.keyrings.service import API_VERSION, Service, entity, listed, properties, values
 from keyturn.model import Credential, Secret, Slot
 from keyturn.ports import Answer, Applied, Entity, NotApplied, SendBy, Uncertain, Values
 
@@ -56,6 +56,12 @@ class SubscriptionsKeyring:
         what = f"list the apim subscriptions of {self._service.name}"
         for item in self._arm.pages(f"{self._service.base}/subscriptions", api_version=self._api_version, what=what):
             yield self._credential(item)
+
+    def find(self, name: str) -> Credential:
+        """The one with that sid, by one read. Raises TryAgain, Refused, Gone."""
+        what = f"find {self._alias}/{name}"
+        path = f"{self._service.base}/subscriptions/{quote(name, safe='')}"
+        return self._credential(entity(self._arm.read(path, api_version=self._api_version, what=what), what))
 
     def read(self, credential: Credential) -> Entity:
         """Raises TryAgain, Refused, Gone."""

@@ -74,6 +74,12 @@ class TenantKeyring:
                 raise
             yield self._credential(name, reply)
 
+    def find(self, name: str) -> Credential:
+        """`access` or `gitAccess`, in any case, by one read. Raises TryAgain, Refused, Gone."""
+        known = next((each for each in (ACCESS, GIT) if each.lower() == name.lower()), name)
+        path, what = self._path(known), f"find {self._alias}/tenant/{known}"
+        return self._credential(known, self._arm.read(path, api_version=self._api_version, what=what))
+
     def read(self, credential: Credential) -> Entity:
         """Raises TryAgain, Refused, Gone."""
         reply = self._read(credential)
