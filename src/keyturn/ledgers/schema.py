@@ -108,7 +108,7 @@ def verify(connection: sqlite3.Connection, path: Path) -> Meta:
     return meta
 
 
-def check_salt(meta: Meta, given: bytes | None, path: Path) -> bytes:
+def check_salt(meta: Meta, given: bytes | None, path: Path | str) -> bytes:
     """The salt to work with: the one given, or the ledger's own. Raises LedgerFault if they do not fit."""
     salt = given if given is not None else meta.salt
     if salt is None:
