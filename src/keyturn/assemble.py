@@ -1,7 +1,8 @@
 # ruff: noqa: PLC0415 - what is costly to import is imported by the commands that need it
 """From a configuration file to things that work: the one place that reads the YAML and picks adapters.
 
-`read` and `view` are for commands that only look at the ledger; they import neither Azure nor SQLAlchemy. `open_all`
+`read` and `view` are for commands that only look at the ledger; where it is a file, they import neither Azure nor
+SQLAlchemy. `open_all`
 puts everything together, and `Assembled.discover` finds the credentials and the policy that wins each.
 Never here: what a turn does, or what a screen shows.
 """
@@ -28,6 +29,7 @@ from keyturn.config import (
     NamedValueSink,
     PolicyEntry,
     SinkSpec,
+    TableSpec,
     WebhookSink,
 )
 from keyturn.errors import Conflict, Gone, KeyturnError, Misconfigured, Refused, TryAgain
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from keyturn.keyrings.tenant import TenantKeyring
     from keyturn.ledgers.reading import LedgerView
     from keyturn.ledgers.sql import SqlLedger
+    from keyturn.ledgers.table import TableLedger
+    from keyturn.ledgers.table_view import TableView
+    from keyturn.ledgers.table_wire import TablePlace
     from keyturn.ports import Answer, Clock, Holder, Ledger, Notifier, SendBy, Shown, Sink, Tags
     from keyturn.sinks.keyvault import Vault
     from keyturn.sinks.namedvalue import NamedValues
@@ -73,8 +78,12 @@ def read(path: Path) -> Config:
     return configuration.parse(read_file(path), str(path))
 
 
-def view(config: Config) -> LedgerView | None:
-    """The ledger, to look at; None before the first run made it. Raises LedgerFault."""
+def view(config: Config) -> LedgerView | TableView | None:
+    """The ledger, to look at; None before the first run made it. Raises LedgerFault, Misconfigured."""
+    if isinstance(config.ledger, TableSpec):
+        from keyturn.ledgers.table_view import TableView
+
+        return TableView.find(_table(config.ledger, config))
     from keyturn.ledgers.reading import LedgerView
     from keyturn.ledgers.schema import sqlite_path
 
@@ -147,11 +156,56 @@ def refuse_missing_authorities(config: Config) -> None:
             )
 
 
-def ledger_of(config: Config) -> SqlLedger:
+def ledger_of(config: Config) -> SqlLedger | TableLedger:
     """The ledger alone, for commands that change records and ask Azure nothing. Raises LedgerFault, Misconfigured."""
+    return _ledger(config, clock_of(config), create=False)
+
+
+def _ledger(config: Config, clock: Clock, *, create: bool) -> SqlLedger | TableLedger:
+    """The ledger, opened; made if it is not there and `create` says so. Raises LedgerFault, Misconfigured."""
+    if isinstance(config.ledger, TableSpec):
+        from keyturn.ledgers.table import TableLedger
+
+        return TableLedger.open(_table(config.ledger, config), clock, salt=_salt(config), create=create)
     from keyturn.ledgers.sql import SqlLedger
 
-    return SqlLedger.open(config.ledger, salt=_salt(config), create=False)
+    return SqlLedger.open(config.ledger, salt=_salt(config), create=create)
+
+
+def _is_made(config: Config) -> bool:
+    """Whether there is a ledger yet. Raises LedgerFault, Misconfigured."""
+    if isinstance(config.ledger, TableSpec):
+        found = view(config)
+        if found is not None:
+            found.close()
+        return found is not None
+    from keyturn.ledgers.schema import sqlite_path
+
+    return os.path.lexists(sqlite_path(config.ledger))
+
+
+def _table(spec: TableSpec, config: Config) -> TablePlace:
+    """Where the ledger's table is, and how to come in. Raises Misconfigured."""
+    from keyturn.ledgers.table_wire import TablePlace
+
+    cloud = _cloud(config.cloud)
+    if spec.url is not None:
+        return TablePlace(name=spec.name, cloud=cloud, url=spec.url, identity=_identity(config, cloud))
+    connection = os.environ.get(spec.connection_env or "", "")
+    if not connection:
+        raise Misconfigured(
+            f"the environment variable {spec.connection_env} is empty or not set; it holds the connection string of "
+            "the ledger's storage account",
+            hint="Set it, or write `url:` below `ledger.table` to sign in with an identity.",
+        )
+    return TablePlace(name=spec.name, cloud=cloud, connection=Secret(connection))
+
+
+def _identity(config: Config, cloud: Cloud) -> Identity:
+    from keyturn.azure.signin import DEFAULT, Identity, SignIn
+
+    given = config.signin
+    return Identity(DEFAULT if given is None else SignIn(**msgspec.structs.asdict(given)), cloud)
 
 
 # -------- everything
@@ -214,18 +268,15 @@ class Assembled:
         """One sign-in and one pipeline per cloud, with one budget per azure subscription in it; a keyring and a turn
         per service and kind of credential."""
         from keyturn.azure.pipeline import Arm
-        from keyturn.azure.signin import DEFAULT, Identity, SignIn
         from keyturn.probes.gateway import GatewayProbe
         from keyturn.turn import HeldValues, Turn
 
-        given = self.config.signin
-        signin = DEFAULT if given is None else SignIn(**msgspec.structs.asdict(given))
         arms: dict[str, Arm] = {}
         held = HeldValues()
         for alias, service in self.config.services.items():
             cloud = _cloud(service.cloud if service.cloud is not None else self.config.cloud)
             if cloud.name not in arms:
-                self._identities[cloud.name] = Identity(signin, cloud)
+                self._identities[cloud.name] = _identity(self.config, cloud)
                 arms[cloud.name] = Arm(self._identities[cloud.name], self.clock, share=self.config.budget_share)
             self.arms[alias] = arms[cloud.name]
             for kind in Kind:
@@ -551,21 +602,18 @@ class Unknowable:
 
 def open_all(config: Config, *, notifier: Notifier | None = None, stop: threading.Event | None = None) -> Assembled:
     """Everything, ready to work; makes the ledger if there is none. Raises Misconfigured, LedgerFault, TryAgain."""
-    from keyturn.ledgers.sql import SqlLedger
-
     refuse_foreign_emulator(config)
     refuse_missing_authorities(config)
     refuse_missing_signing_secrets(config)
     clock = clock_of(config, stop)
     stack = ExitStack()
-    ledger = stack.enter_context(SqlLedger.open(config.ledger, salt=_salt(config)))
+    ledger = _ledger(config, clock, create=True)
+    stack.callback(ledger.close)
     return _assemble(config, ledger, clock, notifier, stack)
 
 
 def open_to_look(config: Config) -> Assembled:
     """The same for `plan`: what it learns goes nowhere, and no ledger is made where there is none."""
-    from keyturn.ledgers.schema import sqlite_path
-    from keyturn.ledgers.sql import SqlLedger
     from keyturn.testing import MemoryLedger
 
     refuse_foreign_emulator(config)
@@ -573,9 +621,11 @@ def open_to_look(config: Config) -> Assembled:
     refuse_missing_signing_secrets(config)
     clock = clock_of(config)
     stack = ExitStack()
-    ledger: Ledger = MemoryLedger(name="not made yet", salt=clock.random_bytes(32))
-    if os.path.lexists(sqlite_path(config.ledger)):
-        ledger = stack.enter_context(SqlLedger.open(config.ledger, salt=_salt(config), create=False))
+    if not _is_made(config):
+        unmade = MemoryLedger(name="not made yet", salt=clock.random_bytes(32))
+        return _assemble(config, unmade, clock, None, stack)
+    ledger = _ledger(config, clock, create=False)
+    stack.callback(ledger.close)
     return _assemble(config, ledger, clock, None, stack)
 
 

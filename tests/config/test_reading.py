@@ -14,6 +14,7 @@ from keyturn.config import (
     FileSink,
     KeyVaultSink,
     NamedValueSink,
+    TableSpec,
     WebhookSink,
 )
 from keyturn.config.form import BAD, Either, Field, Form, Many, Named, Node, OneOf, Problems, Span
@@ -89,6 +90,51 @@ def test_every_setting_outside_of_policies_arrives_where_it_belongs() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("{connection_env: AzureWebJobsStorage}", TableSpec(name="keyturn", connection_env="AzureWebJobsStorage")),
+        ("{name: Turns2, connection_env: STORE}", TableSpec(name="Turns2", connection_env="STORE")),
+        (
+            "{url: 'https://shop.table.core.windows.net/'}",
+            TableSpec(name="keyturn", url="https://shop.table.core.windows.net"),
+        ),
+        (
+            "{url: 'https://127.0.0.1:10002/devstoreaccount1'}",
+            TableSpec(name="keyturn", url="https://127.0.0.1:10002/devstoreaccount1"),
+        ),
+    ],
+)
+def test_a_ledger_in_a_table_arrives_as_it_is_written(written: str, meant: TableSpec) -> None:
+    assert config(one_policy(rest=f"ledger: {{table: {written}}}\n"), "/opt/app/keyturn.yaml").ledger == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("{table: {name: keyturn}}", "ledger.table has no way to its storage account"),
+        (
+            "{table: {connection_env: STORE, url: 'https://shop.table.core.windows.net'}}",
+            "ledger.table has two ways to its storage account",
+        ),
+        ("{table: {name: 1st, connection_env: STORE}}", "ledger.table.name: '1st' is not the name of a table"),
+        ("{table: {name: no, connection_env: STORE}}", "ledger.table.name: 'no' is not the name of a table"),
+        ("{table: {connection_env: 'AccountKey=hunter2'}}", "ledger.table.connection_env: this is not the name"),
+        (
+            "{table: {url: 'https://shop.table.core.windows.net?sig=hunter2'}}",
+            "ledger.table.url: this is not the address of an account's table storage",
+        ),
+        ("{table: {url: 'http://shop.table.core.windows.net'}}", "ledger.table.url: this is not the address"),
+        ("{file: {path: x}}", "'file' is not known here"),
+        ("keyturn.db", "ledger: 'keyturn.db' is not the address of a ledger"),
+    ],
+)
+def test_a_ledger_that_cannot_be_meant_is_refused_in_one_line(written: str, sentence: str) -> None:
+    (told,) = refusal(one_policy(rest=f"ledger: {written}\n"))
+    assert sentence in told
+    assert "hunter2" not in told
+
+
 def test_relative_paths_are_beside_the_configuration() -> None:
     publish = "publish: [{file: {path: out/keys.json, variable: K}}, {file: {path: /etc/k.env, variable: K}}]"
     text = f"{SERVICES}policies:\n{policy(publish=publish)}ledger: sqlite:///k.db\n"
@@ -161,7 +207,9 @@ POLICY_DEFAULTS = [
     if path[0] == "policies" and not {"probe", "tokens", "publish"} & set(path)  # have tests of their own
 ]
 FILE_DEFAULTS = [
-    (path, default) for path, default, _ in _defaults(CONFIGURATION) if path[0] not in ("policies", "services", "cloud")
+    (path, default)
+    for path, default, _ in _defaults(CONFIGURATION)
+    if path[0] not in ("policies", "services", "cloud") and path[:2] != ("ledger", "table")
 ] + [(("cloud",), "public")]
 
 

@@ -32,6 +32,7 @@ from keyturn.config.types import (
     PolicyEntry,
     Service,
     SinkSpec,
+    TableSpec,
     TokenEntry,
     WebhookSink,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Problem",
     "Service",
     "SinkSpec",
+    "TableSpec",
     "TokenEntry",
     "WebhookSink",
     "clashes",

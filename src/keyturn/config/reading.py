@@ -32,6 +32,7 @@ from keyturn.config.types import (
     PolicyEntry,
     Service,
     SinkSpec,
+    TableSpec,
     TokenEntry,
     WebhookSink,
 )
@@ -50,6 +51,7 @@ def parse(root: Node, file: str) -> Config:
     if isinstance(filled, Filled):
         _check_services(filled, problems)
         _check_policies(filled, problems)
+        _check_ledger(filled, problems)
     if problems.found or isinstance(filled, Bad):
         raise _misconfigured(problems, file)
     return _config(filled, file)
@@ -252,6 +254,19 @@ def _config(filled: Filled, file: str) -> Config:
         "ledger": _ledger(filled.get("ledger", "sqlite:///keyturn.db"), file),
         "salt_env": salt.get("env") if salt is not None else None,
         "signin": ClientSecret(**signin[1].values) if signin is not None else None,
+def _check_ledger(filled: Filled, problems: Problems) -> None:
+    given = filled.get("ledger")
+    if isinstance(given, tuple):
+        table = given[1]
+        ways = [name for name in ("connection_env", "url") if name in table.marks]
+        if len(ways) != 1:
+            problems.add(
+                table.mark("url"),
+                f"ledger.table has {'two ways' if ways else 'no way'} to its storage account.",
+                "Write connection_env: AzureWebJobsStorage, or url: https://ACCOUNT.table.core.windows.net.",
+            )
+
+
         "clock": EmulatorTime(**clock[1].values) if clock is not None else None,
         "cloud": _cloud(filled.get("cloud", "public"), file),
     }
@@ -361,6 +376,8 @@ def _beside(path: str, file: str) -> str:
     return str(PurePath(file).parent / path)
 
 
-def _ledger(url: str, file: str) -> str:
-    scheme, _, path = url.partition(":///")
+def _ledger(given: str | tuple[str, Filled], file: str) -> str | TableSpec:
+    if isinstance(given, tuple):
+        return TableSpec(**{name: value.rstrip("/") for name, value in given[1].values.items()})
+    scheme, _, path = given.partition(":///")
     return f"{scheme}:///{_beside(path, file)}"

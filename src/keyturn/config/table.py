@@ -453,19 +453,52 @@ _EMULATOR = Form(
     )
 )
 
+_TABLE = Form(
+    fields=(
+        Field(
+            name="name",
+            kind=Text(
+                what="the name of a table",
+                pattern=r"[A-Za-z][A-Za-z0-9]{2,62}",
+                hint="Write 3 to 63 letters and digits, a letter first.",
+            ),
+            default="keyturn",
+            doc="The table; keyturn makes it.",
+        ),
+        Field(
+            name="connection_env",
+            kind=_ENVIRONMENT,
+            doc="The environment variable with the storage account's connection string, such as AzureWebJobsStorage.",
+        ),
+        Field(
+            name="url",
+            kind=Text(
+                what="the address of an account's table storage",
+                pattern=r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9]{3,24})?/?",
+                hushed=True,
+                hint="Write https://ACCOUNT.table.core.windows.net, with no query: nothing secret may be in it.",
+            ),
+            doc="The account's table storage, instead of a connection string: signed in as `signin` says.",
+        ),
+    )
+)
+
 CONFIGURATION = Form(
     fields=(
         Field(name="services", kind=Named(of=_SERVICE, key=_ALIAS), required=True, doc="Your services, by an alias."),
         Field(name="policies", kind=Many(of=_POLICY, least=1), required=True, doc="What is rotated how."),
         Field(
             name="ledger",
-            kind=Text(
-                what="the address of a ledger",
-                pattern=r"sqlite:///(?!:memory:).+",
-                hint="Write sqlite:///keyturn.db; this version keeps its ledger in SQLite.",
+            kind=Either(
+                word=Text(
+                    what="the address of a ledger",
+                    pattern=r"sqlite:///(?!:memory:).+",
+                    hint="Write sqlite:///keyturn.db for a file of SQLite, or table: for Azure Table storage.",
+                ),
+                form=OneOf(forms={"table": _TABLE}),
             ),
             default="sqlite:///keyturn.db",
-            doc="Where keyturn remembers; a relative path is beside the configuration.",
+            doc="Where keyturn remembers: a file (a relative path is beside the configuration), or a `table`.",
         ),
         Field(
             name="salt",

@@ -158,13 +158,22 @@ class EmulatorTime(msgspec.Struct, frozen=True, kw_only=True):
     secret_env: str
 
 
+class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A ledger in a table of a storage account: by the connection string in the environment variable `connection_env`,
+    or at `url`, signed in like the rest. One of them is given."""
+
+    name: str = "keyturn"
+    connection_env: str | None = None
+    url: str | None = None
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A whole configuration, checked. Relative paths in it have been resolved beside the configuration file."""
 
     file: str
     services: Mapping[str, Service]
     policies: tuple[PolicyEntry, ...]
-    ledger: str = "sqlite:///keyturn.db"
+    ledger: str | TableSpec = "sqlite:///keyturn.db"
     salt_env: str | None = None
     signin: ClientSecret | None = None
     """None: whatever azure-identity's default finds."""
