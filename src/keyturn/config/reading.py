@@ -243,17 +243,6 @@ def _check_waits(policy: Filled, problems: Problems) -> None:
         problems.add(places.get(sentence.partition(":")[0], policy.node), sentence)
 
 
-# Building: only once nothing is wrong.
-
-
-def _config(filled: Filled, file: str) -> Config:
-    services = {alias: _service(alias, service, file) for alias, service in filled.get("services").items()}
-    salt, budget = filled.get("salt"), filled.get("budget")
-    signin, clock = filled.get("signin"), filled.get("clock")
-    given: dict[str, Any] = {
-        "ledger": _ledger(filled.get("ledger", "sqlite:///keyturn.db"), file),
-        "salt_env": salt.get("env") if salt is not None else None,
-        "signin": ClientSecret(**signin[1].values) if signin is not None else None,
 def _check_ledger(filled: Filled, problems: Problems) -> None:
     given = filled.get("ledger")
     if isinstance(given, tuple):
@@ -267,6 +256,17 @@ def _check_ledger(filled: Filled, problems: Problems) -> None:
             )
 
 
+# Building: only once nothing is wrong.
+
+
+def _config(filled: Filled, file: str) -> Config:
+    services = {alias: _service(alias, service, file) for alias, service in filled.get("services").items()}
+    salt, budget = filled.get("salt"), filled.get("budget")
+    signin, clock = filled.get("signin"), filled.get("clock")
+    given: dict[str, Any] = {
+        "ledger": _ledger(filled.get("ledger", "sqlite:///keyturn.db"), file),
+        "salt_env": salt.get("env") if salt is not None else None,
+        "signin": ClientSecret(**signin[1].values) if signin is not None else None,
         "clock": EmulatorTime(**clock[1].values) if clock is not None else None,
         "cloud": _cloud(filled.get("cloud", "public"), file),
     }
