@@ -481,6 +481,11 @@ class Assembled:
             return place.name in {it.lower() for it in configuration.tenants(self.config, place.service)}
         return place.kind in configuration.kinds(self.config, place.service)
 
+    def looks_after(self, key: str) -> bool:
+        """Whether a record's key is of a configured service, and of a kind that some policy wants there."""
+        place = self._place(key)
+        return place is not None and self._is_wanted(place)
+
     def charge(self, key: str) -> Charge | None:
         """One credential by its record's key, by one read; None where no policy looks after it. One that Azure has no
         more, but the ledger still, is lost: its turn finds it gone. Raises TryAgain, Refused, Gone, LedgerFault."""

@@ -28,6 +28,19 @@ def request(record: Record, because: str, now: datetime) -> tuple[Record, Event]
     return asked, Event(at=now, kind="requested", sentence=because)
 
 
+LONGEST_VALUE = 256
+"""Characters that API Management takes for a value."""
+
+
+def unusable(value: str) -> str | None:
+    """Why a value that a person chose cannot be one, as a sentence that does not repeat it; None: it can."""
+    if not 1 <= len(value) <= LONGEST_VALUE:
+        return f"the value has {len(value)} characters; API Management takes 1 to {LONGEST_VALUE}"
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        return "the value must travel in an HTTP header: printable ASCII, no control characters, no space at either end"
+    return None
+
+
 def hold(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
     """Stop the credential for a person. Both values stay as they are."""
     if record.hold is not None:

@@ -120,6 +120,10 @@ class Sweep:
             next_at=self.next_at(),
         )
 
+    def is_new(self, key: str) -> bool:
+        """Whether the ledger did not know it when it was read, or knew it under another policy."""
+        return key not in self._records or self._records[key].policy != self._charges[key].policy.digest
+
     def follow(self, *, to_the_end: bool = False, force: Collection[str] = ()) -> Swept:
         """Sweep until nothing can move within a short wait; `to_the_end`: until every charge is idle or held."""
         turns = moved = 0
@@ -176,11 +180,7 @@ class Sweep:
             self._records = {key: known[key] for key in self._charges if key in known}
         now = self._clock.now()
         ready = [key for key in self._ledger.due(now) if key in self._charges]
-        fresh = [
-            key
-            for key, charge in self._charges.items()
-            if key in force or key not in self._records or self._records[key].policy != charge.policy.digest
-        ]
+        fresh = [key for key in self._charges if key in force or self.is_new(key)]
         found = list(dict.fromkeys([*fresh, *ready]))
         return [key for key in found if self._busy_until.get(key, now) <= now]
 

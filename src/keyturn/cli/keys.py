@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keyturn.by_hand import unusable
 from keyturn.cli import options, screen
 from keyturn.cli.looking import chosen
 from keyturn.cli.turning import Work, change, working
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from keyturn.ports import Entity
     from keyturn.sweep import Charge
 
-LONGEST = 256
 SLOT = click.option(
     "--slot", type=click.Choice([slot.value for slot in Slot]), required=True, help="Which of the two slots."
 )
@@ -129,12 +129,9 @@ def _value(from_env: str | None, stdin: bool) -> Secret:
         text = click.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
     else:
         raise click.UsageError("give the value by --from-env VAR or --stdin; never as an argument")
-    if not 1 <= len(text) <= LONGEST:
-        raise click.UsageError(f"the value has {len(text)} characters; API Management takes 1 to {LONGEST}")
-    if not (text.isascii() and text.isprintable() and text == text.strip()):
-        raise click.UsageError(
-            "the value must travel in an HTTP header: printable ASCII, no control characters, no space at either end"
-        )
+    wrong = unusable(text)
+    if wrong is not None:
+        raise click.UsageError(wrong)
     return Secret(text)
 
 

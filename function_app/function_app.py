@@ -1,0 +1,3 @@
+from keyturn.functions import create_app
+
+app = create_app()
