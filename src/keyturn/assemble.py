@@ -575,6 +575,9 @@ class Assembled:
             for spec in entry.sinks if entry is not None else ():
                 for problem in configuration.sink_problems(spec, credential):
                     told.append((credential, "sink-name", problem))
+            if entry is not None and not _is_signable(entry, credential):
+                sentence = f"no token can name {credential.identity!r}: printable ASCII, no space at either end"
+                told.append((credential, "token-identity", sentence))
         return told
 
     def _hold(self, credential: Credential, reason: str, sentence: str, now: datetime) -> None:
@@ -590,6 +593,14 @@ class Assembled:
             except Conflict:
                 continue
             return
+
+
+def _is_signable(entry: PolicyEntry, credential: Credential) -> bool:
+    """Whether a token can name the credential, where its policy needs one, be it to publish or to probe."""
+    from keyturn.minting import signable
+
+    needed = credential.kind is not Kind.APIM_SUBSCRIPTION and (entry.tokens or entry.policy.probe is not None)
+    return not needed or signable(credential)
 
 
 class Unknowable:

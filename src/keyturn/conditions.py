@@ -56,18 +56,19 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
         return self.word in BAD
 
 
-def word_of(record: Record, now: datetime) -> str:
-    """One word. A token that is running out is worse than what keeps it from being renewed, unless that is a hold."""
+def word_of(record: Record, now: datetime, *, kept: bool = True) -> str:
+    """One word. A token that is running out is worse than what keeps it from being renewed, unless that is a hold.
+    `kept`: some policy still looks after the credential; what nobody keeps fresh any more may run out."""
     if record.hold is not None:
         return "held"
-    if any(token.bad for token in ending(record, now)):
+    if kept and any(token.bad for token in ending(record, now)):
         return "expiring"
     return "failing" if record.failures else CONDITIONS[record.stage]
 
 
-def is_bad(record: Record, now: datetime) -> bool:
+def is_bad(record: Record, now: datetime, *, kept: bool = True) -> bool:
     """Held, failing, or with a token that is running out: somebody should look."""
-    return word_of(record, now) in BAD
+    return word_of(record, now, kept=kept) in BAD
 
 
 class TokenEnding(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,10 +121,11 @@ def condition(record: Record, policy: Policy | None, now: datetime) -> Condition
             notes=_notes(record, policy, now),
         )
     waiting = record.waiting
-    short = [token for token in ending(record, now) if token.bad]
+    kept = policy is not None
+    short = [token for token in ending(record, now) if token.bad and kept]
     return Condition(
         id=record.id,
-        word=word_of(record, now),
+        word=word_of(record, now, kept=kept),
         active=str(record.active or "?"),
         since=_ago(_since(record), now),
         next=_next(record, policy, now),
@@ -141,7 +143,7 @@ def _instead(record: Record, short: Sequence[TokenEnding]) -> str:
     shorter = "" if waiting is None else waiting.shorter
     if not short:
         return shorter
-    if record.failures and waiting is not None:
+    if waiting is not None and waiting.reason != "not-due":
         return f"mend what keeps it from being renewed: {waiting.reason}: {waiting.sentence}"
     return "let `keyturn run` come by more often: it renews what is due"
 

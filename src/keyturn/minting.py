@@ -51,9 +51,9 @@ class TokenSink:
         return tokens.create(_form(self.spec), self._identity, key, expires), expires
 
     def expires(self, text: Secret) -> datetime | None:
-        """When this token ends; None if it is no token, or names somebody else."""
+        """When this token ends; None if it is none as it belongs here: another form, another name, or no token."""
         token = self._parsed(text)
-        return None if token is None else token.expires
+        return None if token is None or token.form is not _form(self.spec) else token.expires
 
     def made_from(self, text: Secret, keys: Iterable[Secret]) -> Secret | None:
         """The one of these keys that signed the token; None if none did, or if it is not such a token."""
@@ -72,6 +72,12 @@ def _form(spec: TokenSpec) -> tokens.Form:
     if spec.kind is TokenKind.GATEWAY:
         return tokens.Form.GATEWAY
     return tokens.Form.SHORT if spec.short else tokens.Form.LONG
+
+
+def signable(credential: Credential) -> bool:
+    """Whether a token can name it, in every form that is made for its kind."""
+    forms = (tokens.Form.GATEWAY,) if credential.kind is Kind.GATEWAY else (tokens.Form.LONG, tokens.Form.SHORT)
+    return all(tokens.fits(form, credential.identity or "") for form in forms)
 
 
 def presented(credential: Credential, value: Secret, now: datetime) -> Secret:

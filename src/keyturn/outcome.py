@@ -24,7 +24,7 @@ from keyturn.model import (
     Waiting,
     WriteIntent,
 )
-from keyturn.policy import Policy, backoff
+from keyturn.policy import Policy, pause
 
 PROBE_PAUSE = timedelta(seconds=15)
 """Between two rounds of probes while gateways still refuse a fresh value."""
@@ -139,12 +139,11 @@ def learn_refused(record: Record, slot: Slot, refusal: NotApplied, now: datetime
         return record.with_slot(slot, **_withdrawn(record.slot(slot))), None
     record = learn_not_sent(record, slot)
     failures = record.failures + 1
-    pause = max(backoff(failures), timedelta(seconds=refusal.after or 0.0))
     reason = "throttled" if refusal.status == 429 else "refused"
     waiting = Waiting(reason=reason, sentence=refusal.sentence, shorter=refusal.hint, rule="A18")
     facts = {"status": str(refusal.status), "code": refusal.code}
     event = Event(at=now, kind="refused", sentence=refusal.sentence, rule="A18", facts=facts)
-    return record.but(failures=failures, not_before=now + pause, waiting=waiting), event
+    return record.but(failures=failures, not_before=now + pause(failures, refusal.after or 0.0), waiting=waiting), event
 
 
 def learn_not_sent(record: Record, slot: Slot) -> Record:
@@ -163,7 +162,7 @@ def learn_no_answer(
 ) -> tuple[Record, Event]:
     """A call that changes nothing got no usable answer: wait and try again."""
     failures = record.failures + 1
-    until = now + max(backoff(failures), timedelta(seconds=after))
+    until = now + pause(failures, after)
     waiting = Waiting(reason="refused" if refused else "unreachable", sentence=sentence, shorter=hint)
     event = Event(at=now, kind="refused" if refused else "unreachable", sentence=sentence)
     return record.but(failures=failures, not_before=until, waiting=waiting), event
@@ -218,7 +217,7 @@ def learn_published(
     failures = record.failures + 1
     hint = next((refusal.hint for refusal in refused.values() if refusal.hint), "")
     after = max((refusal.after or 0.0 for refusal in refused.values()), default=0.0)
-    until = now + max(backoff(failures), timedelta(seconds=after))
+    until = now + pause(failures, after)
     reason = "sink-refused" if refused else "sink-unclear"
     waiting = Waiting(reason=reason, rule="A14", sentence=f"{sentence}; both values stay live", shorter=hint)
     event = Event(at=now, kind="refused" if refused else "unclear", sentence=sentence, rule="A14")

@@ -25,14 +25,14 @@ Rules A1 to A18, and the traces V1 to V15 that break without them: docs/protocol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
 
 from keyturn.model import Event, Fingerprint, Hold, Mode, Record, Slot, SlotRecord, Stage, Waiting, WriteIntent
-from keyturn.policy import Policy, Retire, backoff, due, due_at, spell, spread
+from keyturn.policy import Policy, Retire, backoff, due, due_at, pause, spell, spread
 from keyturn.scene import Scene, Seen, SinkSeen, mark
 
 DISABLED = "disabled"
@@ -122,8 +122,12 @@ def rows() -> tuple[Row, ...]:
     """The table: name, stages, guard, what is done, where it leads, rule. A function only so that it can stand
     before the functions of its rows."""
     return (
-        # whoever is held, gone or unreachable goes no further
-        Row("held", ANY, _held, _rest_held),
+        # whoever is held, gone or unreachable goes no further; a token in a sink is kept alive where that is safe
+        Row("held", ANY, _held_at_rest, _rest_held),
+        Row("held, unreachable", ANY, _held_and_blind, _wait_held),
+        Row("held, read the values", ANY, _held_and_unknown, _read_values, rule="A11"),
+        Row("held, renew the token", ANY, _held_and_stale, _publish_stale),
+        Row("held, token stuck", ANY, _held, _wait_held),
         Row("gone", ANY, _gone, _hold_gone),
         Row("entity unreadable", ANY, _unreachable, _wait_unreachable),
         Row("another keyturn", ANY, _another_ledger, _hold_another, rule="A10"),
@@ -146,7 +150,7 @@ def rows() -> tuple[Row, ...]:
 
         # drift: a sink does not show the active value, or a token made from it that is fresh
         Row("foreign in a new sink", ADOPTED, _new_sink_is_foreign, _hold_foreign, rule="A13"),
-        Row("renew the token", REPAIRING, _stale_and_publishable, _renew_token, (Stage.PUBLISH,)),
+        Row("renew the token", REPAIRING | CONFIRM, _stale_and_publishable, _renew_token, (Stage.PUBLISH,)),
         Row("repair", REPAIRING, _drifted_and_publishable, _repair, (Stage.PUBLISH,), "A7"),
         Row("fail over", REPAIRING | CONFIRM, _dead_and_rescue, _fail_over, (Stage.PUBLISH,), "A12"),
         Row("confirm first", REPAIRING, _drifted, _confirm_first, (Stage.CONFIRM,), "A12"),
@@ -310,16 +314,10 @@ def write_by_hand(scene: Scene, slot: Slot, mode: Mode, because: str) -> Step:
 
 def _move(s: Scene, row: str, stage: Stage, sentence: str, *, rule: str = "", **changes: object) -> Step:
     """Enter a stage; no effect."""
-    fresh: dict[str, object] = {
-        "stage": stage,
-        "since": s.now,
-        "not_before": None,
-        "waiting": None,
-        **changes,
-    }
+    fresh: dict[str, object] = {"stage": stage, "since": s.now, "not_before": None, "waiting": None}
     if stage in {Stage.CONFIRM, Stage.PROVE}:
         fresh |= {"refused_since": None, "refused_at": None}
-    record = s.record.but(**fresh)
+    record = s.record.but(**(fresh | changes))
     return Step(record=record, row=row, event=Event(at=s.now, kind=row, sentence=sentence, rule=rule))
 
 
@@ -359,6 +357,66 @@ def _held(s: Scene) -> bool:
     return s.record.hold is not None
 
 
+KEEPS_TOKENS = frozenset(
+    {"not-accepted", "rolled-back", "in-use", "write-does-not-land", "fence-not-proven", "probe-proves-nothing"}
+)
+"""Holds that stop rotations, and not the renewing of tokens: what is published, and where, is in no doubt."""
+
+
+def rests(record: Record, policy: Policy, now: datetime) -> bool:
+    """Whether there is nothing to do for this record yet: it is held, or its wait has not ended.
+
+    A wait longer than any legal one, or stored by a look from the future, is a clock fault: look again (rule A16).
+    """
+    if record.hold is not None and not (record.hold.reason in KEEPS_TOKENS and token_due(record, now)):
+        return True
+    if record.not_before is None:
+        return False
+    if record.looked_at is not None and record.looked_at > now + policy.max_clock_skew:
+        return False
+    return timedelta(0) < record.not_before - now <= policy.longest_wait
+
+
+def token_due(record: Record, now: datetime) -> bool:
+    """Whether some sink's token is due for a fresh one. `now` is Azure's, as far as it is known."""
+    return any(now >= life.renew_at for life in record.tokens.values())
+
+
+def _held_at_rest(s: Scene) -> bool:
+    hold = s.record.hold
+    if hold is None:
+        return False
+    kept = hold.reason in KEEPS_TOKENS and s.record.active is not None
+    return not (kept and token_due(s.record, s.azure_now))
+
+
+def _held_and_blind(s: Scene) -> bool:
+    return _held(s) and (_gone(s) or _unreachable(s) or _another_ledger(s) or _ledger_is_old(s))
+
+
+def _held_and_unknown(s: Scene) -> bool:
+    return _held(s) and not s.values_current
+
+
+def _stale_but_right(s: Scene) -> tuple[SinkSeen, ...]:
+    """The sinks that show the active value by a token that is due."""
+    return tuple(sink for sink in s.without(s.active) if s.shows(sink) == s.live(s.active))
+
+
+def _held_and_stale(s: Scene) -> bool:
+    return _held(s) and bool(_stale_but_right(s))
+
+
+def _publish_stale(s: Scene) -> Step:
+    return _publish_to(s, s.active, _stale_but_right(s), "although it is held, publish a fresh token of")
+
+
+def _wait_held(s: Scene) -> Step:
+    """The hold stays what it is; a token that is due is tried again after a while."""
+    waiting = Waiting(reason="token-stuck", sentence="a token is due for a fresh one, and its sink cannot be given one")
+    return _wait(s, "token stuck", s.now + backoff(s.record.failures + 1), waiting, failing=True)
+
+
 def _gone(s: Scene) -> bool:
     return s.seen.gone is not None
 
@@ -368,6 +426,9 @@ def _unreachable(s: Scene) -> bool:
 
 
 def _inactive(s: Scene) -> bool:
+    """What was disabled may be enabled again at any moment, so that its tokens are kept fresh all the same."""
+    if s.seen.state == DISABLED and s.record.active is not None and token_due(s.record, s.azure_now):
+        return False
     return s.seen.state != "active"
 
 
@@ -397,7 +458,7 @@ def _hold_gone(s: Scene) -> Step:
 
 
 def _wait_unreachable(s: Scene) -> Step:
-    after = max(timedelta(seconds=s.seen.retry_after), backoff(s.record.failures + 1))
+    after = pause(s.record.failures + 1, s.seen.retry_after)
     waiting = Waiting(
         reason="refused" if s.seen.refused else "unreachable",
         sentence=f"{s.seen.problem}",
@@ -466,7 +527,8 @@ def _read_values(s: Scene) -> Step:
 
 def _shown_slots(s: Scene) -> set[Slot]:
     """The slots whose live value some sink shows."""
-    shown = {s.shows(sink) for sink in s.seen.sinks} - {None}
+    fresh = {s.shows(sink) for sink in s.seen.sinks if not s.ended(sink)} - {None}
+    shown = fresh or {s.shows(sink) for sink in s.seen.sinks} - {None}  # an expired token is better than no hint
     return {slot for slot in Slot if s.live(slot) in shown}
 
 
@@ -512,6 +574,8 @@ def _hold_foreign(s: Scene) -> Step:
 
 def _hold_disagree(s: Scene) -> Step:
     sentence = "some sinks show the primary value and some the secondary; both stay valid"
+    if s.record.tokens:
+        sentence += ", their tokens until they expire"
     return _hold(s, "adopt: disagree", "sinks-disagree", sentence, rule="A13")
 
 
@@ -589,7 +653,7 @@ def _new_sink_is_foreign(s: Scene) -> bool:
 
 
 def _stale_and_publishable(s: Scene) -> bool:
-    return s.refreshes(s.active) and s.publishable(s.active)
+    return not s.record.rolling_back and s.refreshes(s.active) and s.publishable(s.active)
 
 
 def _renew_token(s: Scene) -> Step:
@@ -698,7 +762,14 @@ def _confirm_renewed(s: Scene) -> Step:
     slot = s.writing
     record = s.record.with_slot(slot, intent=None).but(renewed=s.live(slot), failures=0)
     after = Scene(record, s.seen, s.policy, s.now)
-    return _move(after, "renewed", Stage.CONFIRM, f"{slot} holds a fresh value", target=slot)
+    since, at = (None, None) if _landed(s) else _asked(s)
+    sentence = f"{slot} holds a fresh value"
+    return _move(after, "renewed", Stage.CONFIRM, sentence, target=slot, refused_since=since, refused_at=at)
+
+
+def _asked(s: Scene) -> tuple[datetime | None, datetime | None]:
+    """Since when gateways refuse a value counts on over a detour, so that asking ends in time (invariant 7)."""
+    return s.record.refused_since, s.record.refused_at
 
 
 def _prove_retired(s: Scene) -> Step:
@@ -943,7 +1014,7 @@ def _target_lost(s: Scene) -> bool:
 
 def _refreshed(s: Scene) -> bool:
     """The active value stands in every sink, fresh again: that it was never confirmed says nothing against it."""
-    return s.target is s.active and not s.without(s.target) and s.settled(s.target)
+    return s.target is s.active and not s.without(s.target)
 
 
 def _target_lost_and_rescue(s: Scene) -> bool:
@@ -983,17 +1054,21 @@ def _writable_and_not_held(s: Scene) -> bool:
 
 
 def _publish(s: Scene) -> Step:
+    return _publish_to(s, s.target, s.without(s.target), "publish")
+
+
+def _publish_to(s: Scene, slot: Slot, given: Sequence[SinkSeen], what: str) -> Step:
     """The intent: the slot counts as exposed from this save on, and the sequence grows by one (rules A1, A10)."""
-    slot, value = s.target, s.live(s.target)
+    value = s.live(slot)
     assert value is not None  # noqa: S101 - it is publishable
-    sinks = tuple(sink.name for sink in s.without(slot))
-    written_only = {sink.name for sink in s.without(slot) if sink.write_only}
+    sinks = tuple(sink.name for sink in given)
+    written_only = {sink.name for sink in given if sink.write_only}
     record = s.record.with_slot(slot, exposed=True, quiet_since=None).but(
         seq=max(s.record.seq, _highest_seq(s)) + 1,
         written={name: shown for name, shown in s.record.written.items() if name not in written_only},
     )
     effect = Publish(slot=slot, fingerprint=value, sinks=sinks)
-    return _send(s, "publish", effect, f"publish {slot} to {', '.join(sinks)}", rule="A10", record=record)
+    return _send(s, "publish", effect, f"{what} {slot} to {', '.join(sinks)}", rule="A10", record=record)
 
 
 def _wait_sinks(s: Scene) -> Step:
@@ -1027,7 +1102,17 @@ def _is_retired(s: Scene) -> bool:
 def _prove_again(s: Scene) -> Step:
     """The old value is dead already, by this rotation or by hand: what is left is to prove the fresh standby."""
     sentence = f"the old value in {s.active.other} is dead already: prove the fresh standby"
-    return _move(s, "retired before", Stage.PROVE, sentence, rule="A7", target=s.active.other)
+    since, at = _asked(s)
+    return _move(
+        s,
+        "retired before",
+        Stage.PROVE,
+        sentence,
+        rule="A7",
+        target=s.active.other,
+        refused_since=since,
+        refused_at=at,
+    )
 
 
 def _retire(s: Scene) -> Step:

@@ -124,7 +124,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def longest_wait(self) -> timedelta:
         """No `not_before` is legally further away than this (rule A16)."""
         return max(
-            self.every,
             self.drain_limit,
             self.look_every,
             self.settling,
@@ -147,6 +146,12 @@ def backoff(failures: int) -> timedelta:
     """How long to wait after that many successive failures: doubling from half a minute, at most an hour."""
     doublings = min(max(failures - 1, 0), 10)
     return min(BACKOFF_FIRST * (1 << doublings), BACKOFF_LIMIT)
+
+
+def pause(failures: int, after: float) -> timedelta:
+    """The same, or as long as somebody asked for (Retry-After, in seconds), but at most an hour: what one of several
+    sinks asks for must not keep the others from a fresh token."""
+    return max(backoff(failures), min(timedelta(seconds=after), BACKOFF_LIMIT))
 
 
 def spread(key: str, span: timedelta) -> timedelta:
@@ -227,8 +232,11 @@ def token_shortfalls(policy: Policy, spec: TokenSpec) -> tuple[str, ...]:
         found.append(
             f"lifetime: {spell(spec.lifetime)} is longer than {spell(LONGEST_LIFE)}, the most that Azure gives a token."
         )
-    if spec.renews_before >= spec.lifetime:
-        found.append(f"renew_before: {spell(spec.renews_before)} is not shorter than lifetime {spell(spec.lifetime)}.")
+    if spec.renews_before + policy.settling > spec.lifetime:
+        found.append(
+            f"renew_before: {spell(spec.renews_before)} leaves less of lifetime {spell(spec.lifetime)} than the "
+            f"{spell(policy.settling)} that a lost write may take to land (late + deadline)."
+        )
     how, least = drain_bounds(policy)[0]
     if spec.renews_before < least:
         found.append(

@@ -9,7 +9,7 @@ Pure. Never here: a decision of its own, or a value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Final
@@ -21,7 +21,7 @@ from keyturn.model import Fingerprint, Mode, Record, Slot, Stage
 from keyturn.policy import Policy, spell
 from keyturn.scene import Seen, SinkSeen
 
-MOST_STEPS: Final = 2000
+MOST_STEPS: Final = 20_000
 PASSING: Final = frozenset({"not-due", "quiet-slot", "settle", "propagation", "unsettled"})
 """Waits that end by the clock alone."""
 
@@ -126,7 +126,7 @@ class _Walk:
         return self._end("it goes on for longer than this can tell")
 
     def _end(self, stopped: str) -> Preview:
-        return Preview(lines=tuple(self.lines), stopped=stopped)
+        return Preview(lines=tuple(_folded(self.lines)), stopped=stopped)
 
     # -------- what each effect does where nothing fails
 
@@ -238,3 +238,27 @@ class _Walk:
     def _line(self, what: str, detail: str, rule: str = "", arm_writes: int = 0) -> None:
         line = Line(offset=self.now - self.start, what=what, detail=detail, rule=rule, arm_writes=arm_writes)
         self.lines.append(line)
+
+
+_OF_A_TOKEN: Final = ("publish", "read both values")
+
+
+def _folded(lines: Sequence[Line]) -> Iterator[Line]:
+    """The same with the tokens of one key that follow each other told as the first, and how many more."""
+    at = 0
+    while at < len(lines):
+        start, tokens = at, []
+        while at < len(lines) and lines[at].what == TOLD["renew the token"]:
+            tokens.append(at)
+            at += 1
+            while at < len(lines) and lines[at].what in _OF_A_TOKEN:
+                at += 1
+        if len(tokens) < 3:
+            at = max(at, start + 1)
+            yield from lines[start:at]
+            continue
+        yield from lines[start : tokens[1]]
+        rest = lines[tokens[1] : at]
+        detail = f"{len(tokens) - 1} times more until here, in the same way"
+        writes = sum(line.arm_writes for line in rest)
+        yield Line(offset=lines[tokens[-1]].offset, what=rest[0].what, detail=detail, arm_writes=writes)

@@ -136,10 +136,25 @@ class Scene:
         return tuple(sink for sink in self.seen.sinks if sink.problem is None and not sink.sealed)
 
     def stale(self, sink: SinkSeen) -> bool:
-        """Its token is due for a fresh one, by Azure's clock, which will refuse it one day; or it shows none at all."""
+        """Its token is due for a fresh one, by Azure's clock, which will refuse it one day; or it shows none at all, or
+        one that lives longer than the policy says."""
         if sink.token is None:
             return False
-        return sink.life is None or self.now - self.seen.skew >= sink.life.renew_at
+        life, now = sink.life, self.azure_now
+        return (
+            life is None
+            or now >= life.renew_at
+            or life.expires > now + sink.token.lifetime + self.policy.max_clock_skew
+        )
+
+    def ended(self, sink: SinkSeen) -> bool:
+        """The token that it shows has expired: nobody who reads it is let in."""
+        return sink.expires is not None and self.azure_now >= sink.expires
+
+    @property
+    def azure_now(self) -> datetime:
+        """Now by Azure's clock, as far as this look knows."""
+        return self.now - self.seen.skew
 
     @cached_property
     def next_stale(self) -> datetime | None:
@@ -175,11 +190,12 @@ class Scene:
 
     def publishable(self, slot: Slot) -> bool:
         """Rule A5: live in this turn's look, confirmed by the gateways, and settled."""
-        return self.values_current and (self.confirmed(slot) or self.refreshes(slot)) and self.settled(slot)
+        return self.values_current and (self.refreshes(slot) or (self.confirmed(slot) and self.settled(slot)))
 
     def refreshes(self, slot: Slot) -> bool:
         """All that is missing are fresh tokens of a value that those very sinks show already. Nobody is handed another
-        value, so there is nothing to confirm; and a probe that fails must not let a token run out (ADR 0013)."""
+        value, so there is nothing to confirm, nor to settle; and neither a probe that fails nor a clock that is wrong
+        may let a token run out (ADR 0013)."""
         missing = self.without(slot)
         return bool(missing) and all(self.shows(sink) == self.live(slot) for sink in missing)
 
@@ -207,7 +223,7 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
         elif kept.exposed and not being_published and _sees_everything(scene):
             kept = msgspec.structs.replace(kept, exposed=False, quiet_since=now)
         record = record.but(**{slot.value: kept})
-    return record.but(sinks=_own_sinks(scene), tokens=_tokens(scene))
+    return record.but(sinks=_own_sinks(scene), tokens=_tokens(scene), written=_written(scene))
 
 
 def _sees_everything(scene: Scene) -> bool:
@@ -229,6 +245,13 @@ def _tokens(scene: Scene) -> dict[str, TokenLife]:
     kept = {sink.name: scene.record.tokens.get(sink.name) for sink in scene.seen.sinks}
     found = {**kept, **{sink.name: sink.life for sink in scene.known}}
     return {name: life for name, life in found.items() if life is not None}
+
+
+def _written(scene: Scene) -> dict[str, Fingerprint]:
+    """What write-only sinks were given. One that was given a token and is to have the value now was given nothing."""
+    values = {sink.name for sink in scene.seen.sinks if sink.write_only and sink.token is None}
+    changed = values & scene.record.tokens.keys()
+    return {name: value for name, value in scene.record.written.items() if name not in changed}
 
 
 def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from keyturn import plan
 from keyturn.errors import LedgerFault
 from keyturn.model import Credential, Record, Stage
 from keyturn.policy import Policy
@@ -181,7 +182,10 @@ class Sweep:
         now = self._clock.now()
         ready = [key for key in self._ledger.due(now) if key in self._charges]
         fresh = [key for key in self._charges if key in force or self.is_new(key)]
-        found = list(dict.fromkeys([*fresh, *ready]))
+        # what the ledger's index does not tell: a wait that a wrong clock left, a token that is due under a hold
+        resting = [(key, record) for key, record in self._records.items() if key in self._charges]
+        woken = [key for key, record in resting if not plan.rests(record, self._charges[key].policy, now)]
+        found = list(dict.fromkeys([*fresh, *ready, *woken]))
         return [key for key in found if self._busy_until.get(key, now) <= now]
 
     def _one(self, charge: Charge, force: bool) -> Advanced | None:

@@ -29,7 +29,19 @@ import msgspec
 from keyturn.errors import Malformed, NeedsPerson
 from keyturn.model import Secret
 
-__all__ = ["LONGEST_LIFE", "Form", "Malformed", "Token", "bare", "check_life", "create", "expiry", "parse", "verify"]
+__all__ = [
+    "LONGEST_LIFE",
+    "Form",
+    "Malformed",
+    "Token",
+    "bare",
+    "check_life",
+    "create",
+    "expiry",
+    "fits",
+    "parse",
+    "verify",
+]
 
 LONGEST_LIFE: Final = timedelta(days=30)
 """Azure signs none for longer, and its portal offers none; of self-signed ones nobody knows (azure-facts 5.1)."""
@@ -73,7 +85,7 @@ def create(form: Form, identity: str, key: Secret, expires: datetime) -> Secret:
 
     Raises Malformed for an identity that no token can carry, an empty key, and a time without a zone.
     """
-    if not (_fits_long(identity) if form is _LONG else _fits_short(identity)):
+    if not fits(form, identity):
         raise Malformed(
             f"this identity fits no {form} token: 1 to {LONGEST_IDENTITY} printable ASCII characters, no space at "
             f"either end, and nothing that reads like a part of a token",
@@ -101,6 +113,11 @@ def create(form: Form, identity: str, key: Secret, expires: datetime) -> Secret:
 def bare(token: Secret) -> Secret:
     """The token without its scheme word, as Azure's own generateToken and users/token answer it."""
     return Secret(_split_scheme(token.reveal())[1])
+
+
+def fits(form: Form, identity: str) -> bool:
+    """Whether a token of that form can name this identity, and be read again."""
+    return _fits_long(identity) if form is _LONG else _fits_short(identity)
 
 
 def _carried(identity: str) -> bool:

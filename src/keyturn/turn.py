@@ -136,7 +136,7 @@ class Turn:
         dropped = 0
         while True:
             stored = self._load(credential, policy)
-            if self._rests(stored.record, policy) and not (force and not rows):
+            if plan.rests(stored.record, policy, self._clock.now()) and not (force and not rows):
                 return Advanced(record=stored.record, rows=tuple(rows))
             if len(rows) >= MOST_MOVES:
                 self._give_up(credential, policy, f"{MOST_MOVES} steps in one turn came to no end")
@@ -191,10 +191,6 @@ class Turn:
             return stored
         changed = stored.record.but(policy=policy.digest, id=credential.id, not_before=None)
         return Stored(record=changed, version=stored.version)
-
-    def _rests(self, record: Record, policy: Policy) -> bool:
-        """It waits or holds. A wait longer than any legal one is a clock fault: look again (rule A16)."""
-        return plan.rests(record, policy, self._clock.now())
 
     def _stale(self, look: Look, policy: Policy) -> bool:
         """Half of `deadline` is gone: look again rather than risk dropping the next effect (rule A4)."""
@@ -604,6 +600,9 @@ class Turn:
             )
         if look.seen.problem is not None or look.seen.gone is not None:
             raise Refused(look.seen.problem or look.seen.gone or "", hint="Nothing was changed.")
+        if not Scene(stored.record, look.seen, policy, self._clock.now()).values_current:
+            look = self._read_values(credential, policy, stored.record, stored.version, look) or look
+            stored = self._load(credential, policy)
         return stored, look
 
 

@@ -9,7 +9,7 @@ import pytest
 from keyturn import plan
 from keyturn.errors import TryAgain
 from keyturn.model import Kind, Mode, Slot, Stage
-from keyturn.policy import DAY, Policy, Retire, TokenKind, TokenSpec
+from keyturn.policy import DAY, HOUR, Policy, Retire, TokenKind, TokenSpec
 from keyturn.preview import TOLD, Preview, preview
 from keyturn.testing import World
 from keyturn.turn import Turn
@@ -96,12 +96,26 @@ def test_the_timeline_of_tokens_tells_each_that_is_made_and_ends_with_the_rotati
     seen = told(world, turn, rules)
     assert world.keyring.writes == writes, "both keys were in memory: nothing to read"
     made = [line for line in seen.lines if line.what == "publish"]
-    assert [line.offset // DAY for line in made] == [8, 16, 24, 30]
+    assert [line.offset // DAY for line in made] == [8, 30]
+    (more,) = [line for line in seen.lines if "times more" in line.detail]
+    assert (more.offset // DAY, more.detail) == (24, "2 times more until here, in the same way")
     assert made[0].detail == "vault/contoso (a gateway token of primary, good for 12 d)"
     assert made[-1].detail == "vault/contoso (a gateway token of secondary, good for 12 d)"
     assert seen.stopped == ""
     follow(world, turn, "contoso", rules)
     assert abs(seen.lines[-1].offset - (world.clock.now() - start)) < timedelta(minutes=30)
+
+
+def test_tokens_that_live_for_hours_are_told_in_a_few_lines() -> None:
+    spec = TokenSpec(kind=TokenKind.GATEWAY, lifetime=4 * HOUR)
+    rules = policy(mode=Mode.REGENERATE, tokens=(spec,))
+    world = World(sets=False)
+    world.add("contoso", kind=Kind.GATEWAY, tokens=spec)
+    turn = keyturn(world)
+    follow(world, turn, "contoso", rules, until=Stage.IDLE)
+    seen = told(world, turn, rules)
+    assert seen.stopped == ""
+    assert len(seen.lines) < 30
 
 
 def test_a_process_that_holds_no_key_still_tells_whose_token_it_sees() -> None:

@@ -143,11 +143,15 @@ MISTAKES = {
     ),
     "no room to renew": (
         {"publish": f"tokens: {{kind: gateway, lifetime: 2h, renew_before: 2h, {SINK}}}"},
-        "tokens.renew_before: 2 h is not shorter",
+        "tokens.renew_before: 2 h leaves less of lifetime 2 h",
     ),
     "renewed too late for its callers": (
         {"settings": "consumers: {cache: 12h},", "publish": f"tokens: {{kind: gateway, renew_before: 6h, {SINK}}}"},
         "tokens.renew_before: 6 h is shorter than what your callers need: cache 12 h",
+    ),
+    "a webhook that tells of a token nobody sees": (
+        {"publish": "tokens: {kind: gateway, publish: [{webhook: {url: 'https://h.example/', secret_env: S}}]}"},
+        "a webhook without include_value",
     ),
     "one sink for value and token": (
         {"publish": f"{SINK}, tokens: {{kind: gateway, {SINK}}}"},

@@ -124,7 +124,11 @@ def _no_path_skips_the_drain(patch: pytest.MonkeyPatch) -> None:
 
 
 def _bounded_waits(patch: pytest.MonkeyPatch) -> None:
+    def believing(record: Record, _policy: policy.Policy, now: datetime) -> bool:
+        return record.hold is not None or (record.not_before is not None and now < record.not_before)
+
     patch.setattr(scene, "_timed", lambda kept, _scene: kept)
+    patch.setattr(plan, "rests", believing)
     patch.setattr(policy.Policy, "longest_wait", property(lambda _self: FOR_EVER))
 
 

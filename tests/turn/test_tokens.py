@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from keyturn import tokens
+from keyturn import by_hand, tokens
+from keyturn.errors import TryAgain
 from keyturn.model import Kind, Mode, Record, Secret, Slot, Stage, TokenLife
 from keyturn.policy import DAY, HOUR, MINUTE, Consumers, Policy, TokenKind, TokenSpec, shortfalls
-from keyturn.ports import NotApplied
+from keyturn.ports import Holder, NotApplied, Verdict
+from keyturn.sweep import Charge, Sweep
 from keyturn.testing import LATE, LOST, NEVER, Crash, MemorySink, World
 from keyturn.turn import Turn
 from tests.keyturns import PROBED, callers, follow, keyturn
@@ -332,10 +334,8 @@ def test_after_somebody_regenerated_the_active_key_the_standbys_token_is_publish
     assert signer(world) is active.other
 
 
-def test_a_held_credential_gets_no_fresh_token() -> None:
-    """A hold stops everything; `status` warns long before the token ends."""
-    from keyturn import by_hand
-
+def test_a_hold_by_hand_stops_tokens_too() -> None:
+    """`status` warns long before the token ends."""
     world, turn = adopted()
     first = shown(world)
     record, event = by_hand.hold(world.record(GW), "an audit", world.clock.now())
@@ -343,6 +343,232 @@ def test_a_held_credential_gets_no_fresh_token() -> None:
     world.clock.move(5 * DAY)
     look(world, turn)
     assert shown(world) == first
+
+
+def test_a_rotation_that_was_rolled_back_is_held_and_its_token_goes_on() -> None:
+    world, turn = adopted()
+    follow(world, turn, GW, rules(), until=Stage.DRAIN)
+    record, event = by_hand.rollback(world.record(GW), "it broke", world.clock.now())
+    world.ledger.save(record, world.ledger.stored[record.key].version, [event])
+    follow(world, turn, GW, rules(), until=Stage.IDLE)
+    calling = callers(world, GW)
+    sweep = sweeping(world)
+    for _ in range(20 * 24):
+        sweep.once()
+        calling[0].call()
+        world.clock.move(HOUR / 2)
+    held = world.record(GW)
+    assert held.hold is not None
+    assert held.hold.reason == "rolled-back"
+    assert calling[0].refusals == []
+    assert signer(world) is P
+
+
+def test_a_fresh_value_that_no_gateway_accepts_is_held_and_the_old_token_goes_on() -> None:
+    world, _ = adopted()
+    accepts = world.keyring.accepts
+    world.probe.ask = refusing  # type: ignore[method-assign]
+    calling = callers(world, GW)
+    sweep = sweeping(world)
+    for _ in range(50 * 24):
+        sweep.once()
+        calling[0].call()
+        world.clock.move(HOUR)
+    held = world.record(GW)
+    assert held.hold is not None
+    assert held.hold.reason == "not-accepted"
+    assert calling[0].refusals == []
+    assert accepts(sink(world).value or "")
+
+
+def test_a_held_credential_whose_sink_is_down_waits_and_stays_held() -> None:
+    world, turn = adopted()
+    world.probe.ask = refusing  # type: ignore[method-assign]
+    follow(world, turn, GW, rules(), limit=40 * DAY)
+    assert world.record(GW).hold is not None
+    sink(world).problem = TryAgain("down")
+    world.clock.move(5 * DAY)
+    sweep = sweeping(world)
+    assert sweep.once().turns == 1
+    record = world.record(GW)
+    assert record.hold is not None
+    assert record.hold.reason == "not-accepted"
+    assert record.not_before is not None
+    assert record.not_before > world.clock.now()
+    assert sweep.once().turns == 0
+    sink(world).problem = None
+    world.clock.move(2 * HOUR)
+    sweep.once()
+    assert world.keyring.accepts(sink(world).value or "")
+
+
+def refusing(gateways: object, spec: object, value: object, accepts: object) -> Verdict:
+    return Verdict(accepted=False, sentence="401")
+
+
+def sweeping(world: World, policy: Policy | None = None) -> Sweep:
+    """As a fresh process would go over the one gateway."""
+    charge = Charge(world.credential(GW), policy or rules(), keyturn(world))
+    holder = Holder(host="h", boot_id="b", pid=1, started="s", nonce="n")
+    return Sweep([charge], ledger=world.ledger, clock=world.clock, holder=holder, workers=1)
+
+
+# -------- what a review found; each was seen failing before it was mended
+
+
+def test_a_wait_that_a_wrong_clock_stored_does_not_outlive_a_token() -> None:
+    world, turn = adopted()
+    work(world, turn)
+    world.clock.ahead = 20 * DAY
+    look(world, turn)
+    world.clock.ahead = timedelta(0)
+    calling = callers(world, GW)
+    sweep = sweeping(world)
+    for _ in range(8 * 48):
+        sweep.once()
+        calling[0].call()
+        world.clock.move(HOUR / 2)
+    assert calling[0].refusals == []
+
+
+def test_a_write_of_a_fresh_token_that_does_not_show_is_not_sent_in_a_loop() -> None:
+    world, turn = adopted()
+    work(world, turn)
+    world.clock.move(4 * DAY + MINUTE)
+    world.script.fault("sink.write", NEVER)
+    before = len(world.script.passed)
+    record = look(world, turn)
+    assert world.script.passed[before:].count("sink.write.sent") == 1
+    assert record.waiting is not None
+    assert record.waiting.reason == "sink-unclear"
+
+
+def test_a_token_in_another_form_than_the_policys_is_replaced_at_the_next_look() -> None:
+    short = TokenSpec(kind=TokenKind.MANAGEMENT, short=True)
+    world = World()
+    world.add("access", kind=Kind.TENANT, tokens=short)
+    turn, before = keyturn(world), rules(mode=Mode.SET, tokens=(short,))
+    follow(world, turn, "access", before, until=Stage.IDLE)
+    world.tokens["access"] = long = TokenSpec(kind=TokenKind.MANAGEMENT)
+    turn.advance(world.credential("access"), rules(mode=Mode.SET, tokens=(long,)), force=True)
+    (only,) = world.sinks["access"]
+    assert tokens.parse(only.value or "").form is tokens.Form.LONG
+
+
+def test_a_clock_that_is_wrong_after_a_lost_answer_keeps_no_token_from_being_renewed() -> None:
+    world, turn = adopted()
+    world.script.fault("regenerate", LOST)
+    follow(world, turn, GW, rules())
+    world.clock.ahead = 3 * MINUTE
+    calling = callers(world, GW)
+    for _ in range(8 * 48):
+        turn.advance(world.credential(GW), rules())
+        calling[0].call()
+        world.clock.move(HOUR / 2)
+    assert calling[0].refusals == []
+
+
+def test_a_webhook_that_was_given_a_token_is_given_the_value_once_it_is_to_have_that() -> None:
+    world = World(sets=False)
+    world.add(GW, show=None, kind=Kind.GATEWAY, tokens=SPEC)
+    hook = MemorySink("hook", world.clock, world.script, write_only=True)
+    world.sinks[GW] = [hook]
+    turn = keyturn(world)
+    follow(world, turn, GW, rules(adopt=P), until=Stage.IDLE)
+    work(world, turn, rules(adopt=P))
+    assert tokens.parse(hook.writes[-1][1]).identity == GW
+    del world.tokens[GW]
+    plain = rules(adopt=P, tokens=())
+    look(world, turn, plain)
+    assert hook.writes[-1][1] == world.value(GW, P)
+
+
+@pytest.mark.parametrize("every", [1700, 1715, 1730, 1739])
+def test_a_token_that_falls_due_while_a_fresh_value_is_confirmed_is_renewed_in_between(every: int) -> None:
+    """Rotations that start at various times before the token is due."""
+    spec = TokenSpec(kind=TokenKind.GATEWAY, lifetime=4 * HOUR, renew_before=66 * MINUTE)
+    policy = rules(tokens=(spec,), every=every * MINUTE)
+    world, turn = stage(spec=spec)
+    world.keyring.delay = 50 * MINUTE
+    calling = callers(world, GW)
+    for _ in range(3 * 24 * 60):
+        turn.advance(world.credential(GW), policy)
+        calling[0].call()
+        world.clock.move(MINUTE)
+    assert calling[0].refusals == []
+    assert world.record(GW).rotations >= 1
+
+
+def test_asking_for_a_fresh_standby_ends_in_a_hold_although_tokens_are_renewed_meanwhile() -> None:
+    spec = TokenSpec(kind=TokenKind.GATEWAY, lifetime=3 * HOUR, renew_before=2 * HOUR)
+    policy = rules(tokens=(spec,))
+    world, turn = stage(spec=spec)
+    follow(world, turn, GW, policy, until=Stage.DRAIN)
+    world.probe.ask = refusing  # type: ignore[method-assign]
+    for _ in range(4 * 24 * 4):
+        record = turn.advance(world.credential(GW), policy).record
+        world.clock.move(HOUR / 4)
+    assert record.hold is not None
+    assert record.hold.reason == "not-accepted"
+    assert world.keyring.accepts(sink(world).value or "")
+
+
+def test_a_token_that_lives_longer_than_the_policy_says_is_replaced() -> None:
+    world, turn = stage()
+    years = tokens.create(tokens.Form.GATEWAY, GW, Secret(world.value(GW, P)), world.clock.azure + 3650 * DAY)
+    sink(world).put(years.reveal())
+    follow(world, turn, GW, rules(), until=Stage.IDLE)
+    work(world, turn)
+    assert shown(world).expires <= world.clock.azure + SPEC.lifetime
+
+
+def test_what_one_sink_asks_to_wait_keeps_the_other_from_no_token() -> None:
+    world, turn = adopted(sinks=2)
+    work(world, turn)
+    sink(world, 1).refuses = NotApplied(status=429, code="Throttled", sentence="429", after=10 * 86_400)
+    calling = callers(world, GW)[:1]
+    for _ in range(12 * 48):
+        turn.advance(world.credential(GW), rules())
+        calling[0].call()
+        world.clock.move(HOUR / 2)
+    assert calling[0].refusals == []
+
+
+def test_what_is_disabled_keeps_its_tokens_fresh_for_the_moment_when_it_is_enabled() -> None:
+    world, turn = adopted()
+    work(world, turn)
+    entity = world.keyring.entities[GW]
+    entity.state = "disabled"
+    for _ in range(9 * 24):
+        turn.advance(world.credential(GW), rules())
+        world.clock.move(HOUR)
+    assert shown(world).expires > world.clock.azure + DAY
+    entity.state = "active"
+    assert world.keyring.accepts(sink(world).value or "")
+    work(world, turn)
+    follow(world, turn, GW, rules(), until=Stage.IDLE)
+
+
+def test_an_expired_token_beside_a_fresh_one_does_not_make_the_sinks_disagree() -> None:
+    world, turn = stage(sinks=2)
+    old = tokens.create(tokens.Form.GATEWAY, GW, Secret(world.value(GW, S)), world.clock.azure - DAY)
+    sink(world, 1).put(old.reveal())
+    record = look(world, turn)
+    assert (record.hold, record.active) == (None, P)
+    work(world, turn)
+    assert signer(world, 1) is P
+
+
+def test_a_value_may_be_set_by_hand_where_etags_are_not_trusted() -> None:
+    world = World()
+    world.add("contoso")
+    policy = Policy(name="plain", trust_etag=False, probe=PROBED)
+    turn = keyturn(world)
+    follow(world, turn, "contoso", policy)
+    world.clock.move(2 * DAY)
+    standby = world.record("contoso").active.other  # type: ignore[union-attr]
+    turn.write_slot(world.credential("contoso"), policy, standby, Secret("0" * 32), because="by hand")
+    assert world.value("contoso", standby) == "0" * 32
 
 
 # -------- spans that cannot work
@@ -362,7 +588,10 @@ def test_a_token_must_be_renewed_earlier_than_callers_may_go_on_with_the_old_one
     ("spec", "sentence"),
     [
         (TokenSpec(kind=TokenKind.GATEWAY, lifetime=31 * DAY), "lifetime: 31 d is longer than 30 d"),
-        (TokenSpec(kind=TokenKind.GATEWAY, lifetime=DAY, renew_before=DAY), "renew_before: 24 h is not shorter"),
+        (
+            TokenSpec(kind=TokenKind.GATEWAY, lifetime=DAY, renew_before=DAY),
+            "renew_before: 24 h leaves less of lifetime 24 h than the 16 min",
+        ),
     ],
 )
 def test_spans_that_no_token_can_keep_are_refused(spec: TokenSpec, sentence: str) -> None:

@@ -38,13 +38,13 @@ def status(names: tuple[str, ...], verbose: bool, config: str | None) -> int:
     Exits 1 when a credential is held or failing.
     """
     from keyturn import assemble  # noqa: PLC0415
-    from keyturn.conditions import condition, in_json, is_bad, summary  # noqa: PLC0415
+    from keyturn.conditions import condition, in_json, summary  # noqa: PLC0415
 
     read = options.read(config)
     now = assemble.clock_of(read).now()
     records = _records(read, names)
     told = [condition(record, assemble.policy_named(read, record), now) for record in records]
-    code = 1 if any(is_bad(record, now) for record in records) else 0
+    code = 1 if any(each.bad for each in told) else 0
     options.clock_line(read, now)
     if told and not (verbose or len(names) == 1):
         rows = [(c.id, c.word, c.active, c.since, c.next, c.why) for c in told]

@@ -24,6 +24,7 @@ from keyturn.model import Credential, Event, Record
 if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
     from keyturn.config import Config
+    from keyturn.policy import Policy
     from keyturn.ports import Clock
     from keyturn.sweep import Charge, Sweep, Swept
 
@@ -176,16 +177,15 @@ class Work:
             screen.whisper(f"warning: {warning}")
         for record in records:
             if is_bad(record, now):
-                _say_bad(record, now)
+                _say_bad(record, policies[record.key], now)
         screen.say(f"{summary([word_of(record, now) for record in records])}.")
         screen.say(_waits(records, swept, now))
         bad = [r for r in records if is_bad(r, now) and not (r.hold is not None and r.hold.reason in fine)]
         left_out = self._left_out() if len(charges) == len(self.found.charges) else []
         for record in left_out:
-            screen.say(
-                f"{record.id} is {word_of(record, now)} in the ledger, and was not looked at: nothing led to it now."
-            )
-        code = max(1 if bad or any(is_bad(r, now) for r in left_out) else 0, tell_problems(self.found))
+            word = word_of(record, now, kept=False)
+            screen.say(f"{record.id} is {word} in the ledger, and was not looked at: nothing led to it now.")
+        code = max(1 if bad or any(is_bad(r, now, kept=False) for r in left_out) else 0, tell_problems(self.found))
         screen.document(
             lambda: {
                 "emulated": self.keyturn.config.clock is not None,
@@ -212,10 +212,10 @@ class Work:
 SAID = {"held": "is held", "expiring": "runs out of time"}
 
 
-def _say_bad(record: Record, now: datetime) -> None:
+def _say_bad(record: Record, policy: Policy, now: datetime) -> None:
     from keyturn.conditions import condition  # noqa: PLC0415
 
-    told = condition(record, None, now)
+    told = condition(record, policy, now)
     screen.say(f"{record.id} {SAID.get(told.word, 'fails')}: {told.why}")
     if told.shorter:
         screen.say(f"  Next: {told.shorter}")

@@ -133,6 +133,7 @@ def _check_tokens(policy: Filled, problems: Problems) -> None:
     for entry in entries:
         _check_token_kind(entry, match, problems)
         _check_token_slot(entry, policy, problems)
+        _check_token_sinks(entry, problems)
         if {"lifetime", "renew_before"} & entry.bad or any(name in policy.bad for name in _FEEDS_THE_BOUNDS):
             continue
         for sentence in token_shortfalls(_waits(policy), _token_spec(entry)):
@@ -156,6 +157,16 @@ def _check_token_kind(entry: Filled, match: Filled | None, problems: Problems) -
         )
     if kind is TokenKind.GATEWAY and "form" in entry.values:
         problems.add(entry.mark("form"), "tokens: a gateway token has one form only.", "Remove form.")
+
+
+def _check_token_sinks(entry: Filled, problems: Problems) -> None:
+    for kind, sink in entry.get("publish") or ():
+        if kind == "webhook" and not sink.get("include_value", False):
+            problems.add(
+                sink.node,
+                "tokens: a webhook without include_value would be told of a token that nobody ever sees.",
+                "Write include_value: true, or publish it elsewhere.",
+            )
 
 
 def _check_token_slot(entry: Filled, policy: Filled, problems: Problems) -> None:

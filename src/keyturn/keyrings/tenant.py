@@ -185,7 +185,10 @@ class TenantKeyring:
         refuse_late(self._arm.clock, send_by, what)
         try:
             told = self._list(credential)
-            return _kept(told.json()), listed(told, what)
+            kept, seen = _kept(told.json()), listed(told, what)
+            if "enabled" not in kept:  # left out of a PUT, it might be switched off
+                raise Refused(f"{what}: Azure does not say whether it is enabled")
+            return kept, seen
         except KeyturnError as error:
             if isinstance(error, Refused) and error.status in {401, 403, 404, 409}:
                 sentence = f"{what}: {error.message}"
