@@ -33,12 +33,15 @@ HISTORY_OF: Final = "o-"
 
 CHUNK: Final = 60 * 1024
 """One property holds at most 64 KiB, so that a long body goes into several."""
-MOST_CHUNKS: Final = 15
-"""A row holds at most 1 MiB."""
+MOST_CHUNKS: Final = 12
+"""A row holds at most 1 MiB, which Azurite counts in base64."""
 MOST_EVENTS: Final = 49
 """A transaction changes at most 100 rows: the record, and two for each event."""
 RECENT_SAVES: Final = 8
 """A row remembers the last saves by their nonces, so that a save whose answer was lost is recognised."""
+
+SHOWN: Final = 1000
+"""Characters of what stands in a row for people alone, beside the body that has it whole."""
 
 _LAST: Final = 10**15 - 1
 _ZERO: Final = datetime(1, 1, 1, tzinfo=schema.instant(0).tzinfo)
@@ -116,7 +119,7 @@ def record_row(record: Record, version: int, saves: Sequence[str], place: str) -
         "PartitionKey": LEDGER,
         "RowKey": row_of(record.key, RECORDS),
         "key": record.key,
-        "id": record.id,
+        "id": record.id[:SHOWN],
         "version": version,
         "stage": record.stage.value,
         "not_before": _NO_WAIT if record.not_before is None else sortable(record.not_before),
@@ -155,7 +158,7 @@ def history_rows(key: str, event: Event, seq: int, place: str) -> list[dict[str,
         "PartitionKey": LEDGER,
         "key": key,
         "seq": str(seq),
-        "kind": event.kind,
+        "kind": event.kind[:SHOWN],
         **_packed(msgspec.json.encode(event), f"an event of {key}", place),
     }
     back = f"{_LAST - seq:015d}"
