@@ -8,6 +8,6 @@ for tests that need it. Where it cannot be had the test fails and says why; none
 """
 
 from tests.azurite.install import NotInstalled, program
-from tests.azurite.server import Account, running
+from tests.azurite.server import KEY, Account, running
 
-__all__ = ["Account", "NotInstalled", "program", "running"]
+__all__ = ["KEY", "Account", "NotInstalled", "program", "running"]

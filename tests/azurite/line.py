@@ -64,12 +64,16 @@ class Line:
 
     def __init__(self, account: Account, port: int) -> None:
         parts = urlsplit(account.url)
+        self.port = port
         self.account = account._replace(url=f"http://127.0.0.1:{port}{parts.path}")
         self.transactions: deque[Fate] = deque()
         self.reads: deque[Fate] = deque()
         self.sent = 0
+        self.is_cut = False
 
     def fate_of(self, method: str, path: str) -> Fate:
+        if self.is_cut:
+            return request_lost
         if path.endswith("/$batch"):
             self.sent += 1
             return self.transactions.popleft() if self.transactions else passed_on
@@ -77,8 +81,8 @@ class Line:
 
 
 @contextmanager
-def bad_line(account: Account) -> Iterator[Line]:
-    """A line to a running Azurite."""
+def bad_line(account: Account, port: int = 0) -> Iterator[Line]:
+    """A line to a running Azurite; afterwards nobody answers there any more."""
     there = urlsplit(account.url).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -106,13 +110,14 @@ def bad_line(account: Account) -> Iterator[Line]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         line = Line(account, server.server_address[1])
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         serving.start()
         try:
             yield line
         finally:
+            line.is_cut = True  # for the connections that are still open
             server.shutdown()
             serving.join()
 
