@@ -1,7 +1,7 @@
 """A line to Azurite that can be bad: it loses requests and answers, holds them back, or says that it is busy.
 
-A real HTTP server on loopback that passes everything on to Azurite and its answer back, unless the next transaction
-has another fate. Fates are taken in order, one for each transaction; reads have their own. Never here: a lasting fault.
+A real HTTP server on loopback that passes everything on to Azurite and its answer back, unless the next write has
+another fate. Fates are taken in order, one for each write; reads have their own. Never here: a lasting fault.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ def busy(status: int = 503, retry_after: int | None = None) -> Fate:
 
 
 class Line:
-    """`account` is the same account, by this line. `transactions` counts what was sent."""
+    """`account` is the same account, by this line. `sent` counts the writes."""
 
     def __init__(self, account: Account, port: int) -> None:
         parts = urlsplit(account.url)
         self.port = port
         self.account = account._replace(url=f"http://127.0.0.1:{port}{parts.path}")
-        self.transactions: deque[Fate] = deque()
+        self.writes: deque[Fate] = deque()
         self.reads: deque[Fate] = deque()
         self.sent = 0
         self.is_cut = False
@@ -74,10 +74,12 @@ class Line:
     def fate_of(self, method: str, path: str) -> Fate:
         if self.is_cut:
             return request_lost
-        if path.endswith("/$batch"):
-            self.sent += 1
-            return self.transactions.popleft() if self.transactions else passed_on
-        return self.reads.popleft() if method == "GET" and self.reads else passed_on
+        if method == "GET":
+            return self.reads.popleft() if self.reads else passed_on
+        if path.endswith("/Tables"):
+            return passed_on
+        self.sent += 1
+        return self.writes.popleft() if self.writes else passed_on
 
 
 @contextmanager

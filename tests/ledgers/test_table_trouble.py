@@ -100,9 +100,9 @@ FATES: dict[str, list[Fate]] = {
 def test_a_save_whose_call_was_lost_is_made_once(
     line: Line, ledger: TableLedger, other: TableLedger, lost: str
 ) -> None:
-    line.transactions.extend(FATES[lost])
+    line.writes.extend(FATES[lost])
     assert ledger.save(record(seq=1), 1, [event("2"), event("3")]) == 2
-    assert not line.transactions
+    assert not line.writes
     assert kinds(other) == ["1", "2", "3"]
     assert ledger.save(record(seq=2), 2, [event("4")]) == 3
     assert kinds(other) == ["1", "2", "3", "4"]
@@ -112,7 +112,7 @@ def test_a_save_whose_call_was_lost_is_made_once(
 def test_a_first_save_whose_call_was_lost_is_made_once(
     line: Line, ledger: TableLedger, other: TableLedger, lost: str
 ) -> None:
-    line.transactions.extend(FATES[lost])
+    line.writes.extend(FATES[lost])
     assert ledger.save(record("new"), 0, [event("2")]) == 1
     assert kinds(other) == ["1", "2"]
     stored = other.load(record("new").key)
@@ -121,7 +121,7 @@ def test_a_first_save_whose_call_was_lost_is_made_once(
 
 
 def test_a_save_without_history_whose_answer_was_lost_is_known_to_be_ours(line: Line, ledger: TableLedger) -> None:
-    line.transactions.append(answer_lost)
+    line.writes.append(answer_lost)
     assert ledger.save(record(seq=1), 1, []) == 2
     assert line.sent == 1, "a look is enough"
 
@@ -135,7 +135,7 @@ def test_a_save_whose_answer_was_lost_is_ours_even_if_others_have_saved_since(
         for n in range(later):
             other.save(record(seq=100 + n), 2 + n, [event(f"theirs {n}")])
 
-    line.transactions.append(overtaken)
+    line.writes.append(overtaken)
     assert ledger.save(record(seq=1), 1, [event("ours")]) == 2
     assert kinds(other) == ["1", "ours", *(f"theirs {n}" for n in range(later))]
     with pytest.raises(Conflict):
@@ -148,7 +148,7 @@ def test_a_save_that_was_lost_while_another_won_is_a_conflict_and_wrote_nothing(
     def overtaken(_: Request) -> None:
         other.save(record(seq=100), 1, [event("theirs")])
 
-    line.transactions.append(overtaken)
+    line.writes.append(overtaken)
     with pytest.raises(Conflict):
         ledger.save(record(seq=1), 1, [event("ours")])
     assert kinds(other) == ["1", "theirs"]
@@ -158,7 +158,7 @@ def test_a_transaction_that_lands_late_is_refused_by_the_table(
     line: Line, ledger: TableLedger, other: TableLedger
 ) -> None:
     kept: list[Request] = []
-    line.transactions.append(kept.append)
+    line.writes.append(kept.append)
     assert ledger.save(record(seq=1), 1, [event("2")]) == 2
     assert line.sent == 2
     late = kept[0].pass_on()
@@ -176,7 +176,7 @@ def test_a_number_that_another_writer_took_first_is_not_used_twice(
         other.save(record("b"), 0, [event("theirs")])
         return request.pass_on()
 
-    line.transactions.append(outrun)
+    line.writes.append(outrun)
     assert ledger.save(record(seq=1), 1, [event("ours")]) == 2
     assert kinds(other) == ["1", "theirs", "ours"]
 
@@ -184,7 +184,7 @@ def test_a_number_that_another_writer_took_first_is_not_used_twice(
 def test_a_save_is_sent_a_bounded_number_of_times_and_then_is_a_fault(
     line: Line, ledger: TableLedger, other: TableLedger
 ) -> None:
-    line.transactions.extend([busy(503)] * 100)
+    line.writes.extend([busy(503)] * 100)
     with pytest.raises(LedgerFault, match="cannot be written: it answers 503"):
         ledger.save(record(seq=1), 1, [event("2")])
     assert line.sent == MOST_UNCLEAR
@@ -194,7 +194,7 @@ def test_a_save_is_sent_a_bounded_number_of_times_and_then_is_a_fault(
 def test_a_pause_lasts_at_least_as_long_as_the_server_asks_and_no_longer_than_its_bound(
     line: Line, ledger: TableLedger, clock: PausingClock
 ) -> None:
-    line.transactions.extend([busy(503, 7), busy(503, 3600)])
+    line.writes.extend([busy(503, 7), busy(503, 3600)])
     assert ledger.save(record(seq=1), 1, []) == 2
     first, second = clock.pauses
     assert 7 <= first <= 8
@@ -209,7 +209,7 @@ def test_a_race_that_was_lost_is_run_again_at_once(
         other.save(record(f"b{line.sent}"), 0, [event("theirs")])
         return request.pass_on()
 
-    line.transactions.extend([outrun] * 5)
+    line.writes.extend([outrun] * 5)
     assert ledger.save(record(seq=1), 1, [event("ours")]) == 2
     assert len(clock.pauses) == 2, "three times at once, then with pauses"
     assert kinds(other) == ["1", *["theirs"] * 5, "ours"]
@@ -233,12 +233,12 @@ def test_leases_and_notes_outlive_lost_calls(line: Line, ledger: TableLedger, ot
         lambda: ledger.lease("k", us, NOW, MINUTE),
         lambda: ledger.lease("k", us, NOW + MINUTE / 2, MINUTE),
     ):
-        line.transactions.extend(FATES[lost])
+        line.writes.extend(FATES[lost])
         assert step() in (None, True)
-        assert not line.transactions
+        assert not line.writes
     assert other.note("fence") == "proven"
     assert not other.lease("k", ELSEWHERE, NOW + MINUTE, MINUTE)
-    line.transactions.extend(FATES[lost])
+    line.writes.extend(FATES[lost])
     ledger.release("k", us)
     assert other.lease("k", ELSEWHERE, NOW, MINUTE)
 
@@ -248,7 +248,7 @@ def test_a_lease_that_another_took_meanwhile_is_not_ours(line: Line, ledger: Tab
         assert other.lease("k", ELSEWHERE, NOW, MINUTE)
         return request.pass_on()
 
-    line.transactions.append(outrun)
+    line.writes.append(outrun)
     assert not ledger.lease("k", this_process(SeededClock()), NOW, MINUTE)
 
 
@@ -262,24 +262,40 @@ def test_a_lease_is_released_once_and_not_when_it_is_anothers_by_then(
         assert other.lease("k", ELSEWHERE, NOW + 2 * MINUTE, MINUTE)
         return request.pass_on()
 
-    line.transactions.append(outrun)
+    line.writes.append(outrun)
     ledger.release("k", us)
     assert not other.lease("k", third, NOW + 2 * MINUTE, MINUTE)
 
 
 @pytest.mark.parametrize("fate", [request_lost, busy(500)], ids=["lost", "failing"])
 def test_making_a_ledger_outlives_a_bad_line(line: Line, table: str, fate: Fate) -> None:
-    line.transactions.append(fate)
+    line.writes.append(fate)
     with open_table(table, line.account.connection_string, PausingClock()) as ledger:
         assert line.sent == 2
         assert ledger.id
-    line.transactions.append(passed_on)
+    line.writes.append(passed_on)
     with open_table(table, line.account.connection_string) as again:
         assert again.id == ledger.id
 
 
+def test_a_ledger_that_another_makes_between_two_looks_is_no_strangers(
+    account: azurite.Account, line: Line, table: str
+) -> None:
+    def overtaken(request: Request) -> Answer:
+        open_table(table, account.connection_string).close()
+        return request.pass_on()
+
+    line.reads.extend([passed_on, overtaken])
+    with (
+        open_table(table, line.account.connection_string) as ours,
+        open_table(table, account.connection_string) as theirs,
+    ):
+        assert ours.id == theirs.id
+    assert not line.reads
+
+
 def test_an_id_whose_answer_was_lost_is_the_ledgers(line: Line, table: str) -> None:
-    line.transactions.append(answer_lost)
+    line.writes.append(answer_lost)
     with open_table(table, line.account.connection_string, PausingClock()) as one:
         assert line.sent == 1
     with open_table(table, line.account.connection_string) as two:
@@ -361,7 +377,7 @@ def test_an_address_that_is_no_table_storage_is_told(account: azurite.Account, l
 def test_a_refusal_of_any_kind_is_a_fault_and_is_not_sent_again(
     line: Line, ledger: TableLedger, other: TableLedger, status: int
 ) -> None:
-    line.transactions.append(lambda _: Answer(status, [], b""))
+    line.writes.append(lambda _: Answer(status, [], b""))
     with pytest.raises(LedgerFault) as caught:
         ledger.save(record(seq=1), 1, [event("unspeakable")])
     assert str(status) in caught.value.message
@@ -513,7 +529,7 @@ def test_no_sentence_names_the_signature_that_an_address_carried(table: str) -> 
 def test_threads_of_one_ledger_get_on_while_the_line_is_bad(
     line: Line, ledger: TableLedger, other: TableLedger
 ) -> None:
-    line.transactions.extend([answer_lost, request_lost, busy(503), passed_on] * 5)
+    line.writes.extend([answer_lost, request_lost, busy(503), passed_on] * 5)
     threads = [threading.Thread(target=lambda n=n: ledger.save(record(str(n)), 0, [event(str(n))])) for n in range(8)]
     for thread in threads:
         thread.start()

@@ -83,8 +83,10 @@ def inspect(wire: Wire) -> Meta | None:
     Raises LedgerFault for a table that holds something else, and for a ledger of another version.
     """
     found = wire.get(rows.LEDGER, rows.META, no_table=True)
-    if found is not None:
-        return rows.read_meta(found.row, wire.place)
-    if not wire.is_empty():
+    if found is None and wire.is_empty():
+        return None
+    # A ledger's first row is the one that says so: rows without it are a stranger's, unless it was made just now.
+    found = found or wire.get(rows.LEDGER, rows.META, no_table=True)
+    if found is None:
         raise rows.stranger(wire.place)
-    return None
+    return rows.read_meta(found.row, wire.place)

@@ -10,7 +10,7 @@ Never here: what rows mean, or a second send of a write. No sentence holds a con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -174,7 +174,7 @@ class Wire:
 
         with self._faults():
             try:
-                answers = self._client.submit_transaction(operations, **_ONCE)
+                answers = self._send(operations)
             except HttpResponseError as error:
                 status = error.status_code or 0
                 if status in _PASSES:
@@ -187,6 +187,13 @@ class Wire:
             except AzureError as error:
                 return Unclear(sentence=f"the connection broke ({type(error).__name__})")
         return Done(etags=tuple(str(answer.get("etag", "")) for answer in answers))
+
+    def _send(self, operations: Sequence[Operation]) -> Sequence[Mapping[str, Any]]:
+        """A single row goes without the envelope of a transaction, which costs four times as much."""
+        if len(operations) > 1:
+            return self._client.submit_transaction(operations, **_ONCE)
+        verb, row, options = operations[0]
+        return [getattr(self._client, f"{verb}_entity")(row, **options, **_ONCE) or {}]
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
