@@ -32,7 +32,7 @@ from keyturn.config import (
     TableSpec,
     WebhookSink,
 )
-from keyturn.errors import Conflict, Gone, KeyturnError, Misconfigured, Refused, TryAgain
+from keyturn.errors import Conflict, Gone, KeyturnError, Misconfigured, Refused, TryAgain, variable
 from keyturn.model import Credential, Event, Hold, Kind, NotApplied, Record, Secret, Slot
 from keyturn.policy import Policy
 
@@ -103,7 +103,8 @@ def clock_of(config: Config, stop: threading.Event | None = None) -> Clock:
     secret = os.environ.get(config.clock.secret_env, "")
     if not secret:
         raise Misconfigured(
-            f"the environment variable {config.clock.secret_env} is empty or not set; it opens the emulator's clock",
+            f"clock.emulator.secret_env: {variable(config.clock.secret_env)} is empty or not set; it opens the "
+            f"emulator's clock",
             hint="Start `keyturn emulator --write-env FILE` and source that file.",
         )
     control = config.clock.control.rstrip("/")
@@ -194,8 +195,8 @@ def _table(spec: TableSpec, config: Config) -> TablePlace:
     connection = os.environ.get(spec.connection_env or "", "")
     if not connection:
         raise Misconfigured(
-            f"the environment variable {spec.connection_env} is empty or not set; it holds the connection string of "
-            "the ledger's storage account",
+            f"ledger.table.connection_env: {variable(spec.connection_env or '')} is empty or not set; it holds the "
+            f"connection string of the ledger's storage account",
             hint="Set it, or write `url:` below `ledger.table` to sign in with an identity.",
         )
     return TablePlace(name=spec.name, cloud=cloud, connection=Secret(connection))
@@ -616,11 +617,15 @@ class Unknowable:
         return NotApplied(status=0, code="", sentence="Azure does not list this credential any more")
 
 
-def open_all(config: Config, *, notifier: Notifier | None = None, stop: threading.Event | None = None) -> Assembled:
-    """Everything, ready to work; makes the ledger if there is none. Raises Misconfigured, LedgerFault, TryAgain."""
+def open_all(
+    config: Config, *, notifier: Notifier | None = None, stop: threading.Event | None = None, publishes: bool = True
+) -> Assembled:
+    """Everything, ready to work; makes the ledger if there is none. `publishes`: whoever calls may write sinks, so that
+    what they need must be there. Raises Misconfigured, LedgerFault, TryAgain."""
     refuse_foreign_emulator(config)
     refuse_missing_authorities(config)
-    refuse_missing_signing_secrets(config)
+    if publishes:
+        refuse_missing_signing_secrets(config)
     clock = clock_of(config, stop)
     stack = ExitStack()
     ledger = _ledger(config, clock, create=True)
@@ -628,13 +633,14 @@ def open_all(config: Config, *, notifier: Notifier | None = None, stop: threadin
     return _assemble(config, ledger, clock, notifier, stack)
 
 
-def open_to_look(config: Config) -> Assembled:
+def open_to_look(config: Config, *, publishes: bool = True) -> Assembled:
     """The same for `plan`: what it learns goes nowhere, and no ledger is made where there is none."""
     from keyturn.testing import MemoryLedger
 
     refuse_foreign_emulator(config)
     refuse_missing_authorities(config)
-    refuse_missing_signing_secrets(config)
+    if publishes:
+        refuse_missing_signing_secrets(config)
     clock = clock_of(config)
     stack = ExitStack()
     if not _is_made(config):
@@ -662,7 +668,7 @@ def _salt(config: Config) -> bytes | None:
     text = os.environ.get(config.salt_env, "")
     if not text:
         raise Misconfigured(
-            f"the environment variable {config.salt_env} is empty or not set; it holds the ledger's salt",
+            f"salt.env: {variable(config.salt_env)} is empty or not set; it holds the ledger's salt",
             hint="Set it to the salt that the ledger was made with; for a new ledger, to 32 random bytes in hex.",
         )
     return text.encode()

@@ -119,8 +119,7 @@ def take_over(record: Record, ledger: str, because: str, now: datetime) -> tuple
 
 
 def switched(record: Record, on: bool, because: str, now: datetime) -> tuple[Record, Event]:
-    """A person has enabled or disabled the credential at Azure. Once it is enabled, nothing waits for that any more."""
-    waited = record.waiting is not None and record.waiting.reason == "not-active"
-    going = record.but(not_before=None, waiting=None) if on and waited else record
+    """A person has enabled or disabled the credential at Azure: the next turn looks at once, and tells."""
+    going = record.but(not_before=None, waiting=None)
     kind = "enabled" if on else "disabled"
     return going, Event(at=now, kind=kind, sentence=f"{kind} by hand{because and f': {because}'}")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from keyturn.model import Record, Slot, Stage
+from keyturn.plan import KEEPS_TOKENS
 from keyturn.policy import Policy, due_at, spell
 
 CONDITIONS: Final = {
@@ -91,7 +92,7 @@ def ending(record: Record, now: datetime) -> tuple[TokenEnding, ...]:
         if left <= timedelta(0):
             found.append(_ending(f"the token in {sink} ended {spell(-left)} ago", bad=True))
         elif now >= life.renew_at:
-            blocked = record.hold is not None or left <= margin / 2
+            blocked = (record.hold is not None and record.hold.reason not in KEEPS_TOKENS) or left <= margin / 2
             overdue = f"a fresh one is due for {spell(now - life.renew_at)}"
             found.append(_ending(f"the token in {sink} ends in {spell(left)}; {overdue}", bad=blocked))
         elif record.hold is None and _next_turn(record, now) >= life.expires:
@@ -109,23 +110,23 @@ def _next_turn(record: Record, now: datetime) -> datetime:
 
 def condition(record: Record, policy: Policy | None, now: datetime) -> Condition:
     """`policy` is the one that won the credential, or None where the configuration has it no more."""
+    short = [token for token in ending(record, now) if token.bad and policy is not None]
     if record.hold is not None:
+        why = f"{record.hold.reason}: {record.hold.sentence}"
         return Condition(
             id=record.id,
             word="held",
             active=str(record.active or "?"),
             since=_ago(record.hold.since, now),
             next="waits for you",
-            why=f"{record.hold.reason}: {record.hold.sentence}",
+            why=f"{short[0].reason}: {short[0].sentence}; held for {why}" if short else why,
             shorter=f"mend it, then `keyturn release {record.id}` (docs/reasons.md: {record.hold.reason})",
             notes=_notes(record, policy, now),
         )
     waiting = record.waiting
-    kept = policy is not None
-    short = [token for token in ending(record, now) if token.bad and kept]
     return Condition(
         id=record.id,
-        word=word_of(record, now, kept=kept),
+        word=word_of(record, now, kept=policy is not None),
         active=str(record.active or "?"),
         since=_ago(_since(record), now),
         next=_next(record, policy, now),
@@ -243,6 +244,10 @@ def _old(record: Record) -> Slot | None:
 
 def _notes(record: Record, policy: Policy | None, now: datetime) -> tuple[str, ...]:
     notes = [token.sentence for token in ending(record, now)]
+    for sink, life in sorted(record.tokens.items()):
+        if now < life.renew_at:
+            left, due = spell(life.expires - now), spell(life.renew_at - now)
+            notes.append(f"the token in {sink} is good for {left}; a fresh one comes in {due}")
     if record.active is not None and record.stage is Stage.IDLE:
         standby = record.slot(record.active.other)
         if standby.confirmed is None or standby.confirmed != standby.fingerprint:

@@ -88,3 +88,15 @@ class NeedsPerson(KeyturnError):
     def __init__(self, message: str, *, hint: str = "", reason: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+
+
+def variable(name: str) -> str:
+    """An environment variable in a sentence. A name that could be the secret itself, written where its variable's name
+    belongs, is not repeated: names of variables do not mix small letters and digits, secrets do."""
+    mixed = any(each.isdigit() for each in name) and any(each.islower() for each in name)
+    if mixed or len(name) > LONGEST_NAME:
+        return "the environment variable that is named there (not repeated here: it looks like a secret itself)"
+    return f"the environment variable {name}"
+
+
+LONGEST_NAME = 60

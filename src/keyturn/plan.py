@@ -408,7 +408,7 @@ def _held_and_stale(s: Scene) -> bool:
 
 
 def _publish_stale(s: Scene) -> Step:
-    return _publish_to(s, s.active, _stale_but_right(s), "although it is held, publish a fresh token of")
+    return _publish_to(s, s.active, _stale_but_right(s), "although it is held, publish")
 
 
 def _wait_held(s: Scene) -> Step:
@@ -659,9 +659,14 @@ def _stale_and_publishable(s: Scene) -> bool:
 def _renew_token(s: Scene) -> Step:
     """The key behind it stays, and the old token works until its own end. Both ends are by Azure's clock, so that a
     wrong one here neither delays this nor makes a token that has ended already."""
-    ends = [f"until {k.expires:%Y-%m-%d %H:%M} UTC" if k.expires else "none yet" for k in s.without(s.active)]
-    told = "; ".join(f"{k.name} {end}" for k, end in zip(s.without(s.active), ends, strict=True))
+    told = "; ".join(f"the one in {sink.name} {_until(s, sink)}" for sink in s.without(s.active))
     return _move(s, "renew the token", Stage.PUBLISH, f"a fresh token is due: {told}", target=s.active)
+
+
+def _until(s: Scene, sink: SinkSeen) -> str:
+    if sink.expires is None:
+        return "is none as it should be"
+    return f"{'ended' if s.ended(sink) else 'ends'} on {sink.expires:%Y-%m-%d %H:%M} UTC"
 
 
 def _repair(s: Scene) -> Step:
@@ -1068,7 +1073,15 @@ def _publish_to(s: Scene, slot: Slot, given: Sequence[SinkSeen], what: str) -> S
         written={name: shown for name, shown in s.record.written.items() if name not in written_only},
     )
     effect = Publish(slot=slot, fingerprint=value, sinks=sinks)
-    return _send(s, "publish", effect, f"{what} {slot} to {', '.join(sinks)}", rule="A10", record=record)
+    return _send(s, "publish", effect, f"{what} {_given(slot, given)}", rule="A10", record=record)
+
+
+def _given(slot: Slot, sinks: Sequence[SinkSeen]) -> str:
+    """`primary to a, b and a token of primary to c`."""
+    values = ", ".join(sink.name for sink in sinks if sink.token is None)
+    tokens = ", ".join(sink.name for sink in sinks if sink.token is not None)
+    told = [f"{slot} to {values}"] if values else []
+    return " and ".join([*told, f"a token of {slot} to {tokens}"] if tokens else told)
 
 
 def _wait_sinks(s: Scene) -> Step:

@@ -40,6 +40,8 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True):
     header: str = "Ocp-Apim-Subscription-Key"
     query: str | None = None
     gateways: tuple[str, ...] = ()
+    strict: bool = False
+    """Only a 2xx accepts: what takes tokens may complain of a request before it looks at its token."""
 
 
 class TokenKind(StrEnum):

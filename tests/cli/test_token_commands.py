@@ -102,10 +102,11 @@ def test_a_life_beyond_30_days_is_refused_with_the_reason_unless_it_is_asked_for
         (("--expires", "1h", "--key-env", "K", "--key-stdin"), "a key comes from one place"),
         (("--expires", "1h", "--key-env", "K", "--from", "shop", "--slot", "primary"), "a key comes from one place"),
         (("--expires", "1h", "--key-env", "NOBODY"), "none is called like that"),
-        (("--expires", "1h", "--key-env", "EMPTY"), "this is no key"),
+        (("--expires", "1h", "--key-env", "EMPTY"), "what was to hold it is empty"),
         (("--expires", "1h", "--key-env", "BROKEN"), "this is no key"),
         (("--expires", "soon", "--key-env", "K"), "this expiry is no time"),
         (("--expires", "2020-01-01", "--key-env", "K"), "it is past"),
+        (("--expires", "1s", "--key-env", "K", "--form", "gateway", "--identity", "oslo"), "dead at birth"),
         (("--expires", "1h", "--key-env", "K", "--form", "gateway"), "--identity ID"),
         (("--expires", "1h", "--key-env", "K", "--identity", "a&ex=b"), "this identity fits no long token"),
         (("--expires", "1h", "--key-env", "K", "--user", "1"), "--user goes with --ask-azure"),
@@ -189,7 +190,7 @@ def test_inspect_for_programs_is_one_document(folder: Folder) -> None:
         (sample(end=PAST), "K", 1, ["Not good: it expired at 2020-01-02 03:04:05 UTC"]),
         (sample(end=PAST), "OTHER", 1, ["this key did not sign it", "it expired at"]),
         (sample()[:-4], "K", 1, ["not a token"]),
-        ("", "K", 1, ["not a token"]),
+        ("", "K", 2, ["there is no token on stdin"]),
         ("\udcff", "K", 1, ["not a token"]),
     ],
 )
@@ -202,6 +203,22 @@ def test_verify_exits_0_only_for_a_live_token_that_the_key_signed_and_else_says_
     for words in says:
         assert words in done.stdout + done.stderr
     assert_hushed(done.stdout + done.stderr, KEY, OTHER, sample()[-88:])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("create", "--expires", "1h"),
+        ("create", "--expires", "1h", "--key-stdin"),
+        ("inspect",),
+        ("verify", "--key-env", "K"),
+    ],
+)
+def test_a_closed_stdin_is_wrong_use_and_no_defect(folder: Folder, command: tuple[str, ...]) -> None:
+    closed = "import os, sys\nsys.stdin = None\nfrom keyturn.cli import main\nsys.exit(main(sys.argv[1:]))"
+    done = folder.run("-c", closed, "token", *command, env=KEYS, program="-I -B")
+    assert done.returncode == 2, done.stderr
+    assert "defect" not in done.stderr
 
 
 FROM_FILE = """\

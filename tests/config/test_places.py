@@ -55,8 +55,8 @@ def test_what_the_credential_does_not_have_cannot_be_filled_in() -> None:
     sink = KeyVaultSink(vault="v", secret="{product}-{owner}")
     told = sink_problems(sink, credential("contoso", product=None))
     assert [line.partition(": ")[2] for line in told] == [
-        "shop/contoso has no owner to fill in.",
-        "shop/contoso has no product to fill in.",
+        "shop/contoso has no owner to fill in; it has {service}, {sid}.",
+        "shop/contoso has no product to fill in; it has {service}, {sid}.",
     ]
 
 

@@ -74,6 +74,7 @@ def test_a_probe_shows_a_token_as_an_authorization() -> None:
     probe = policy_for(read, read.policies[0], of(Kind.GATEWAY, "gw-oslo")).probe
     assert probe is not None
     assert probe.header == "Authorization"
+    assert probe.strict
 
 
 def test_every_setting_of_a_token_is_read() -> None:

@@ -26,8 +26,8 @@ def sent(azure: RunningEmulator, name: str) -> set[tuple[str, str]]:
 
 
 WRITES = {
-    "tenant/access": {("PATCH", ""), ("PUT", ""), ("POST", "/listSecrets")},
-    "tenant/gitAccess": {("PATCH", ""), ("PUT", ""), ("POST", "/listSecrets")},
+    "tenant/access": {("PUT", ""), ("POST", "/listSecrets")},
+    "tenant/gitAccess": {("PUT", ""), ("POST", "/listSecrets")},
     "gateways/gw-oslo": {("POST", "/regenerateKey"), ("POST", "/listKeys")},
 }
 
@@ -48,3 +48,47 @@ def test_a_whole_rotation_gives_both_slots_a_fresh_value(stage: Stage, name: str
     after = stage.keys_of(name)
     assert len({*before.values(), *after.values()}) == 4
     assert sent(stage.azure, name) == WRITES[name]
+
+
+def test_a_gateways_key_cannot_be_set_and_that_is_said_of_azure_and_not_of_the_service(stage: Stage) -> None:
+    publish = '[ { keyvault: { vault: shop-kv, secret: "turned" } } ]'
+    stage.configure({"name": "turned", "match": "{ gateway: gw-oslo }", "publish": publish})
+    refused = stage.run("key", "set", "gw-oslo", "--slot", "secondary", "--stdin", stdin="AAAA\n")
+    assert refused.code == 2
+    assert "Azure has no way to set a key of shop/gateways/gw-oslo" in refused.err
+    assert "key regenerate" in refused.err
+
+
+def test_a_hold_says_when_the_tokens_under_it_end(stage: Stage) -> None:
+    tokens = "{ kind: gateway, slot: primary, publish: [ { keyvault: { vault: shop-kv, secret: turned } } ] }"
+    path = stage.configure({"name": "turned", "match": "{ gateway: gw-oslo }", "publish": "[]", "tokens": tokens})
+    text = path.read_text(encoding="utf-8").replace(PROBE, "").replace("    publish: []\n", "")
+    path.write_text(text, encoding="utf-8")
+    for _ in range(2):
+        stage.good("run")
+        stage.azure.advance(DAY)
+    assert "is good for" in stage.good("status", "gw-oslo").out
+    held = stage.good("hold", "gw-oslo", "--because", "an audit")
+    assert "the first ends on" in held.out
+    stage.azure.advance(31 * DAY)
+    told = stage.run("status")
+    assert told.code == 1
+    assert "token-ends: the token in shop-kv/turned ended" in told.out
+    assert "held for by-hand: an audit" in told.out
+
+
+@pytest.mark.parametrize("name", ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "Q8superSecretClientValue"])
+def test_a_secret_where_its_variables_name_belongs_is_not_repeated(stage: Stage, name: str) -> None:
+    hook = f"{{ webhook: {{ url: 'https://hooks.example/x', secret_env: {name} }} }}"
+    stage.configure({"name": "told", "match": "{ sid: contoso }", "publish": f"[ {hook} ]"})
+    for command in (("plan",), ("plan", "--json"), ("run",)):
+        refused = stage.run(*command)
+        assert refused.code == 2
+        assert name not in refused.out + refused.err
+
+
+def test_a_webhook_without_its_secret_does_not_stop_the_emergency_brake(stage: Stage) -> None:
+    hook = "{ webhook: { url: 'https://hooks.example/x', secret_env: NOT_SET_ANYWHERE } }"
+    stage.configure({"name": "told", "match": "{ tenant: access }", "publish": f"[ {hook} ]"})
+    assert stage.run("run").code == 2
+    stage.good("key", "disable", "tenant/access", "--yes")

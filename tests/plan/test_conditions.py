@@ -25,7 +25,8 @@ def record(left: timedelta, **changes: object) -> Record:
 def test_a_token_with_time_left_is_no_matter() -> None:
     rested = record(20 * DAY)
     assert word_of(rested, NOW) == "ok"
-    assert not any("token" in note for note in condition(rested, RULES, NOW).notes)
+    (note,) = [note for note in condition(rested, RULES, NOW).notes if "token" in note]
+    assert note == "the token in vault/token is good for 20 d; a fresh one comes in 10 d"
 
 
 def test_a_token_that_is_due_is_noted_and_not_yet_a_reason_to_worry() -> None:
@@ -64,6 +65,26 @@ def test_a_held_credential_is_held_and_its_token_noted() -> None:
     told = condition(held, RULES, NOW)
     assert told.word == "held"
     assert "ends in 9 d" in told.notes[0]
+    assert told.why == (
+        "token-ends: the token in vault/token ends in 9 d; a fresh one is due for 24 h; held for by-hand: an audit"
+    )
+
+
+def test_a_hold_that_keeps_tokens_fresh_says_nothing_of_one_that_is_due() -> None:
+    kept = record(9 * DAY, hold=Hold(reason="rolled-back", sentence="it broke", since=NOW))
+    assert condition(kept, RULES, NOW).why == "rolled-back: it broke"
+
+
+def test_a_token_that_no_policy_keeps_fresh_any_more_is_nobodys_worry() -> None:
+    left = record(-2 * HOUR)
+    assert not is_bad(left, NOW, kept=False)
+    assert condition(left, None, NOW).word == "ok"
+
+
+def test_what_waits_for_a_person_is_named_instead_of_more_runs() -> None:
+    waiting = Waiting(reason="not-active", sentence="it is disabled", shorter="`keyturn key enable X`")
+    told = condition(record(4 * DAY, waiting=waiting), RULES, NOW)
+    assert "it is disabled" in told.shorter
 
 
 def test_programs_are_told_both_instants() -> None:

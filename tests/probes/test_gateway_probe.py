@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from keyturn.model import Secret, Slot
@@ -100,6 +101,14 @@ def test_a_refusal_a_missing_path_or_an_error_counts_as_not_accepted(stub: Stub,
     accepted, proves_nothing, sentence = ask(stub, [401, status])
     assert not accepted and not proves_nothing
     assert str(status) in sentence
+
+
+@pytest.mark.parametrize(("status", "accepted"), [(200, True), (204, True), (302, False), (400, False), (501, False)])
+def test_where_tokens_are_shown_only_a_success_counts_as_accepted(stub: Stub, status: int, accepted: bool) -> None:
+    strict = msgspec.structs.replace(PING, strict=True)
+    told = ask(stub, [401, status, status, status], strict)
+    assert told[0] is accepted
+    assert accepted or str(status) in told[2]
 
 
 @pytest.mark.parametrize("status", [403, 404, 429, 500])

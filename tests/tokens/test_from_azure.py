@@ -156,3 +156,19 @@ def test_a_user_that_is_not_there_is_azures_refusal(stage: Stage) -> None:
     ended = stage.run("token", "create", *arguments)
     assert (ended.code, ended.out) == (1, "")
     assert "ask for a token of the user nobody" in ended.err
+
+
+def test_a_token_that_the_right_key_signed_for_somebody_else_is_not_good(stage: Stage) -> None:
+    stranger = create(stage, "--from", "gw-oslo", "--slot", "secondary", "--identity", "otherplant")
+    told = stage.run("token", "verify", "--from", "gw-oslo", stdin=stranger)
+    assert told.code == 1
+    assert "it names otherplant, and shop/gateways/gw-oslo lets in gw-oslo" in told.out
+    seen = stage.run("token", "inspect", "--from", "gw-oslo", stdin=stranger)
+    assert "it names otherplant" in seen.out
+
+
+def test_azure_makes_no_token_for_longer_and_no_override_is_offered(stage: Stage) -> None:
+    refused = stage.run("token", "create", "--ask-azure", "--from", "gw-oslo", "--slot", "primary", "--expires", "31d")
+    assert refused.code == 2
+    assert "30 days" in refused.err
+    assert "--beyond-30-days" not in refused.err

@@ -275,6 +275,16 @@ def test_a_probe_is_shown_a_token_and_never_the_key() -> None:
     assert asked and all(tokens.parse(text).form is tokens.Form.GATEWAY for text in asked)
 
 
+def test_history_tells_a_token_from_the_value_that_it_was_made_from() -> None:
+    world, turn = adopted()
+    world.clock.move(7 * DAY)
+    look(world, turn)
+    told = [line.event.sentence for line in world.ledger.history()]
+    ended = "a fresh token is due: the one in sink-0 ended on 2026-03-07 07:00 UTC"
+    assert ended in told
+    assert "publish a token of primary to sink-0" in told
+
+
 # -------- what else may stand in a sink
 
 

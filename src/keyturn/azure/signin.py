@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from keyturn.azure.cloud import Cloud
-from keyturn.errors import KeyturnError, Misconfigured, Refused, TryAgain
+from keyturn.errors import KeyturnError, Misconfigured, Refused, TryAgain, variable
 from keyturn.model import Secret
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _secret(signin: SignIn) -> Secret | None:
     value = os.environ.get(signin.secret_env, "")
     if not value:
         raise Misconfigured(
-            f"the environment variable {signin.secret_env} is empty or not set",
-            hint=f"Put the app's client secret into {signin.secret_env}.",
+            f"signin.client_secret.secret_env: {variable(signin.secret_env)} is empty or not set",
+            hint="Put the app's client secret into it.",
         )
     return Secret(value)

@@ -66,7 +66,10 @@ def hold(name: str, because: str, config: str | None) -> int:
     """Stop a credential. Both its values stay as they are, and stay live."""
     from keyturn import by_hand  # noqa: PLC0415
 
-    _in_ledger(options.read(config), name, lambda r, at: by_hand.hold(r, because, at))
+    record = _in_ledger(options.read(config), name, lambda r, at: by_hand.hold(r, because, at))
+    if record.tokens:
+        ends = min(life.expires for life in record.tokens.values())
+        screen.say(f"Its tokens are not renewed while it is held: the first ends on {ends:%Y-%m-%d %H:%M} UTC.")
     return 0
 
 
@@ -97,8 +100,8 @@ def rollback(name: str, because: str, config: str | None) -> int:
         return work.follow([charge], force=[charge.credential.key], fine={"rolled-back"})
 
 
-def _in_ledger(config: Config, name: str, asked: Callable[[Record, datetime], tuple[Record, Event]]) -> None:
-    """Change one record of the ledger, and ask Azure nothing. Raises NeedsPerson, LedgerFault."""
+def _in_ledger(config: Config, name: str, asked: Callable[[Record, datetime], tuple[Record, Event]]) -> Record:
+    """Change one record of the ledger, and ask Azure nothing. The record. Raises NeedsPerson, LedgerFault."""
     from keyturn import assemble  # noqa: PLC0415
     from keyturn.conditions import in_json  # noqa: PLC0415
     from keyturn.errors import Conflict  # noqa: PLC0415
@@ -121,3 +124,4 @@ def _in_ledger(config: Config, name: str, asked: Callable[[Record, datetime], tu
     screen.document(
         {"emulated": config.clock is not None, **in_json(record, assemble.policy_named(config, record), clock.now())}
     )
+    return record

@@ -47,7 +47,7 @@ def key() -> None:
 @options.configured
 def show(name: str, slot: str, reveal: bool, config: str | None) -> int:
     """Print the live value of one slot on stdout. Asks first on a terminal; elsewhere it needs --reveal."""
-    with working(options.read(config), quiet=True) as work:
+    with working(options.read(config), quiet=True, publishes=False) as work:
         (charge,) = chosen([name], work.found)
         credential = charge.credential
         if not reveal and not (sys.stdout.isatty() and sys.stdin.isatty()):
@@ -140,6 +140,11 @@ def _write(
 ) -> int:
     with working(options.read(config)) as work:
         (charge,) = chosen([name], work.found)
+        credential = charge.credential
+        if value is not None and not work.keyturn.keyring_of(credential).sets:
+            raise click.UsageError(
+                f"Azure has no way to set a key of {credential.id}: `keyturn key regenerate` lets Azure draw one"
+            )
         if cut_off and not yes:
             _ask(work, charge, slot)
         screen.acting(f"The {slot} slot of {charge.credential.id} was not written.")
@@ -181,7 +186,7 @@ def _switch(name: str, on: bool, yes: bool, because: str, config: str | None) ->
     from keyturn.by_hand import switched  # noqa: PLC0415
 
     wanted = "enabled" if on else "disabled"
-    with working(options.read(config)) as work:
+    with working(options.read(config), publishes=False) as work:
         (charge,) = chosen([name], work.found)
         id = charge.credential.id
         keyring = _tenant_access(work, charge)

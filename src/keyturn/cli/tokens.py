@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -142,7 +142,7 @@ def create(
             credential = None if origin is None else _signer(place, origin)
             chosen = _form(wanted, credential, unproven)
             named = _named(identity, chosen, credential)
-            end = _end(expires, place, beyond=beyond_30_days)
+            end = _end(expires, place, chosen, beyond=beyond_30_days)
             signed = tokens.create(chosen, named, _signing_key(place, credential, side, key_env, key_stdin), end)
             return _hand_out(place, signed, bare)
     except (Malformed, NeedsPerson) as error:
@@ -173,12 +173,24 @@ def _named(identity: str | None, form: Form, credential: Credential | None) -> s
     return MANAGEMENT
 
 
-def _end(text: str, place: _Place, *, beyond: bool = False) -> datetime:
-    """When the token ends, to the second. Raises Malformed, NeedsPerson."""
+def _end(text: str, place: _Place, form: Form, *, beyond: bool = False) -> datetime:
+    """When the token ends, as precisely as its form can say. Raises Malformed, NeedsPerson."""
     now = place.clock.now()
     end = tokens.expiry(text, now).replace(microsecond=0)
+    if form is not Form.LONG:
+        end = end.replace(second=0)
     tokens.check_life(end, now, beyond=beyond)
     return end
+
+
+def _azures_end(text: str, place: _Place) -> datetime:
+    """The same for a token that Azure signs, which makes none that lives longer. Raises Malformed."""
+    try:
+        return _end(text, place, Form.SHORT)
+    except NeedsPerson as beyond:
+        raise Malformed(
+            "Azure makes no token that lives longer than 30 days", hint="Choose an earlier one."
+        ) from beyond
 
 
 def _ask_azure(place: _Place, origin: str | None, user: str | None, slot: Slot | None, expires: str, bare: bool) -> int:
@@ -190,13 +202,13 @@ def _ask_azure(place: _Place, origin: str | None, user: str | None, slot: Slot |
         alias = next((each for each in services if each.lower() == origin.lower()), None)
         if alias is None:
             raise click.UsageError(f"--user needs --from SERVICE: one of {', '.join(services)}")
-        end = _end(expires, place)
+        end = _azures_end(expires, place)
         got, word = place.keyturn.ask_user_token(alias, user, slot, end), "SharedAccessSignature"
     else:
         credential = _signer(place, origin)
         if credential.kind is not Kind.GATEWAY:
             raise click.UsageError("Azure makes tokens for gateways and for users: --from SERVICE --user ID")
-        end = _end(expires, place)
+        end = _azures_end(expires, place)
         got, word = place.keyturn.ask_gateway_token(credential, slot, end), "GatewayKey"
     whole = Secret(f"{word} {tokens.bare(got).reveal()}")
     made = tokens.parse(whole.reveal()).expires
@@ -208,9 +220,9 @@ def _ask_azure(place: _Place, origin: str | None, user: str | None, slot: Slot |
 def _hand_out(place: _Place, made: Secret, bare: bool) -> int:
     """The token on stdout, and on stderr what it is."""
     said = tokens.parse(made.reveal())
-    left = spell(said.expires - place.clock.now())
+    left = said.expires - place.clock.now() + timedelta(seconds=1)  # its maker took a moment
     screen.whisper(
-        f"A {said.form} token of {said.identity}, good until {_moment(said.expires)}, {left} from now. "
+        f"A {said.form} token of {said.identity}, good until {_moment(said.expires)}, {spell(left)} from now. "
         f"Whoever has it may use it until then, or until its key is rotated."
     )
     shown = tokens.bare(made) if bare else made
@@ -252,7 +264,7 @@ def inspect(
         said = tokens.parse(_given_token(token_env, key_stdin).reveal())
         with_key = bool(key_env or key_stdin or origin or key_prompt)
         found = _signed_by(said, _checking_keys(place, origin, key_env, key_stdin)) if with_key else None
-        told = _Told(said, place, found)
+        told = _Told(said, place, found, _expected(place, origin))
         for head, text in told.lines(origin):
             screen.say(f"{head:<10}{text}")
         code = 1 if found is not None and not found.signed else 0
@@ -272,7 +284,8 @@ def verify(token_env: str | None, key_env: str | None, key_stdin: bool, origin: 
     _only_one(key_env, key_stdin, origin)
     with _place(config, origin) as place:
         said = tokens.parse(_given_token(token_env, key_stdin).reveal())
-        told = _Told(said, place, _signed_by(said, _checking_keys(place, origin, key_env, key_stdin)))
+        found = _signed_by(said, _checking_keys(place, origin, key_env, key_stdin))
+        told = _Told(said, place, found, _expected(place, origin))
         reasons = told.reasons(origin)
         if not reasons:
             screen.say(f"Good: {told.signature(origin)}, and it lives for {spell(told.left)} more.")
@@ -300,8 +313,11 @@ def _signed_by(said: tokens.Token, keys: Mapping[Slot | None, Secret]) -> _Found
 class _Told:
     """What there is to tell of one token."""
 
-    def __init__(self, said: tokens.Token, place: _Place, found: _Found | None) -> None:
-        self.said, self.found, self.emulated = said, found, place.emulated
+    def __init__(
+        self, said: tokens.Token, place: _Place, found: _Found | None, expected: Credential | None = None
+    ) -> None:
+        """`expected`: whose tokens the keys that were tried sign, where that is known."""
+        self.said, self.found, self.emulated, self._expected = said, found, place.emulated, expected
         self.left = said.expires - place.clock.now()
         self.expired = self.left.total_seconds() <= 0
 
@@ -313,6 +329,8 @@ class _Told:
         yield "left", f"none: it expired {spell(-self.left)} ago" if self.expired else spell(self.left)
         if self.found is not None:
             yield "key", self.signature(origin)
+        for reason in self.strange():
+            yield "but", reason
 
     def signature(self, origin: str | None) -> str:
         """What the keys that were tried say."""
@@ -324,7 +342,21 @@ class _Told:
         """Why it is not good; none when it is."""
         wrong = [] if self.found is not None and self.found.signed else [self.signature(origin)]
         late = [f"it expired at {_moment(self.said.expires)}, {spell(-self.left)} ago"] if self.expired else []
-        return wrong + late
+        return wrong + self.strange() + late
+
+    def strange(self) -> list[str]:
+        """What of it does not fit whose keys were tried: the signature is right, and the door stays shut."""
+        if self._expected is None:
+            return []
+        told = []
+        if self.said.identity != self._expected.identity:
+            told.append(f"it names {self.said.identity}, and {self._expected.id} lets in {self._expected.identity}")
+        gateways = self._expected.kind is Kind.GATEWAY
+        if gateways and self.said.form is Form.LONG:
+            told.append("it has the long form, which no gateway shows")
+        if not gateways and self.said.form is Form.GATEWAY:
+            told.append(f"it is a gateway's, and {self._expected.id} is none")
+        return told
 
     def in_json(self) -> dict[str, Any]:
         return {
@@ -365,6 +397,10 @@ def _checking_keys(
     return {None: _key_in_hand(key_env, key_stdin)}
 
 
+def _expected(place: _Place, origin: str | None) -> Credential | None:
+    return None if origin is None else _signer(place, origin)
+
+
 def _live(place: _Place, credential: Credential) -> Mapping[Slot | None, Secret]:
     """Both live keys, as Azure tells them. Raises TryAgain, Refused, Gone."""
     values = place.assembled.keyring_of(credential).read_values(credential)
@@ -377,11 +413,13 @@ def _key_in_hand(key_env: str | None, key_stdin: bool) -> Secret:
         text = _variable("--key-env", key_env)
     elif key_stdin:
         text = _stdin().partition("\n")[0]
-    elif sys.stdin.isatty():
+    elif _on_a_terminal():
         text = click.prompt("Key", hide_input=True, err=True)
     else:
         raise click.UsageError(f"give the key by --key-env NAME, --key-stdin or --from NAME; {NEVER_AN_ARGUMENT}")
     key = text.rstrip("\r\n")
+    if not key:
+        raise click.UsageError("there is no key: what was to hold it is empty")
     if not 1 <= len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()) or key != key.strip():
         raise click.UsageError(f"this is no key: 1 to {LONGEST_KEY} printable ASCII characters, no space at either end")
     return Secret(key)
@@ -393,14 +431,24 @@ def _given_token(token_env: str | None, key_stdin: bool) -> Secret:
         return Secret(_variable("--token-env", token_env))
     if key_stdin:
         raise click.UsageError("stdin holds the key: give the token by --token-env NAME")
-    if sys.stdin.isatty():
+    if _on_a_terminal():
         return Secret(click.prompt("Token", hide_input=True, err=True))
-    return Secret(_stdin())
+    text = _stdin()
+    if not text.strip():
+        raise click.UsageError("there is no token on stdin: pipe it in, or give --token-env NAME")
+    return Secret(text)
 
 
 def _stdin() -> str:
     """What stands there, as far as a key or a token could reach; what is no text is no key and no token either."""
+    if sys.stdin is None:
+        raise click.UsageError("stdin is closed: nothing can be read from it")
     return sys.stdin.buffer.read(MOST_READ).decode("utf-8", "replace")
+
+
+def _on_a_terminal() -> bool:
+    """Python leaves stdin out where it was closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _variable(option: str, name: str) -> str:
@@ -442,7 +490,7 @@ def _place(config: str | None, origin: str | None) -> Iterator[_Place]:
         yield _dated(_Place(assemble.clock_of(read), emulated))
         return
     screen.quiet_strangers()
-    with assemble.open_to_look(read) as keyturn:
+    with assemble.open_to_look(read, publishes=False) as keyturn:
         yield _dated(_Place(keyturn.clock, emulated, keyturn))
 
 

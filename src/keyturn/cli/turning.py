@@ -209,7 +209,7 @@ class Work:
         return [record for record in self.keyturn.ledger.records() if record.key not in looked_at]
 
 
-SAID = {"held": "is held", "expiring": "runs out of time"}
+SAID = {"held": "is held", "expiring": "needs a fresh token"}
 
 
 def _say_bad(record: Record, policy: Policy, now: datetime) -> None:
@@ -236,8 +236,8 @@ def _waits(records: Sequence[Record], swept: Swept, now: datetime) -> str:
 
 
 @contextmanager
-def working(config: Config, *, quiet: bool = False) -> Iterator[Work]:
-    """Everything assembled and discovered; `quiet`: nothing but the result on stdout.
+def working(config: Config, *, quiet: bool = False, publishes: bool = True) -> Iterator[Work]:
+    """Everything assembled and discovered; `quiet`: nothing but the result on stdout; `publishes`: as `open_all` has it.
 
     Raises Misconfigured, LedgerFault, TryAgain.
     """
@@ -245,7 +245,7 @@ def working(config: Config, *, quiet: bool = False) -> Iterator[Work]:
 
     screen.quiet_strangers()
     teller, stop = _Teller(), threading.Event()
-    with assemble.open_all(config, notifier=teller, stop=stop) as keyturn:
+    with assemble.open_all(config, notifier=teller, stop=stop, publishes=publishes) as keyturn:
         if not quiet:
             options.clock_line(config, keyturn.clock.now())
         yield Work(keyturn, keyturn.discover(), teller, stop)

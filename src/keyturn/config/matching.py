@@ -61,7 +61,7 @@ def _probe_for(probe: ProbeSpec, service: Service, kind: Kind) -> ProbeSpec:
     if kind is Kind.APIM_SUBSCRIPTION:
         return msgspec.structs.replace(probe, gateways=probe.gateways or service.gateways)
     header = AUTHORIZATION if probe.header == ProbeSpec(path="/").header else probe.header
-    return msgspec.structs.replace(probe, header=header)
+    return msgspec.structs.replace(probe, header=header, strict=True)
 
 
 def never_winning(config: Config, credentials: Iterable[Credential]) -> tuple[PolicyEntry, ...]:

@@ -63,7 +63,8 @@ def sink_problems(sink: SinkSpec, credential: Credential) -> tuple[str, ...]:
     needed = {word for template in _templates(sink) for word in words(template)}
     missing = sorted(word for word in needed if not TEMPLATE_WORDS[word](credential))
     if missing:
-        return tuple(f"{sink.name}: {credential.id} has no {word} to fill in." for word in missing)
+        has = ", ".join(f"{{{word}}}" for word, told in TEMPLATE_WORDS.items() if told(credential))
+        return tuple(f"{sink.name}: {credential.id} has no {word} to fill in; it has {has}." for word in missing)
     made = render(sink, credential)
     if isinstance(made, KeyVaultSink):
         return tuple(

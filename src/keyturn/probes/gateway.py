@@ -56,7 +56,7 @@ class GatewayProbe:
     def _ask_one(self, gateway: str, spec: ProbeSpec, value: Secret, accepts: int) -> Verdict:
         control = Secret(self._clock.random_bytes(CONTROL_BYTES).hex())
         status = self._call(gateway, spec, control)
-        if isinstance(status, int) and _accepted(status):
+        if isinstance(status, int) and _accepted(status, spec):
             return Verdict(
                 accepted=False,
                 proves_nothing=True,
@@ -66,7 +66,7 @@ class GatewayProbe:
             return Verdict(accepted=False, sentence=_refusal(gateway, spec, status, "a value that nobody has"))
         for number in range(1, accepts + 1):
             status = self._call(gateway, spec, value)
-            if not isinstance(status, int) or not _accepted(status):
+            if not isinstance(status, int) or not _accepted(status, spec):
                 how = f"the value, call {number} of {accepts}"
                 return Verdict(accepted=False, sentence=_refusal(gateway, spec, status, how))
         return Verdict(accepted=True)
@@ -119,7 +119,9 @@ def _reason(error: Exception) -> str:
     return type(error).__name__
 
 
-def _accepted(status: int) -> bool:
+def _accepted(status: int, spec: ProbeSpec) -> bool:
+    if spec.strict:
+        return 200 <= status < 300
     return status < 500 and status not in {401, 403, 404, 429}
 
 

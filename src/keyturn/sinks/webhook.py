@@ -25,7 +25,7 @@ from keyturn.azure.agent import user_agent
 from keyturn.azure.answers import Reply
 from keyturn.azure.once import Abandoned, bounded, left, refuse_late
 from keyturn.azure.transport import CONNECT_SECONDS, READ_SECONDS, session
-from keyturn.errors import Misconfigured, Refused
+from keyturn.errors import Misconfigured, Refused, variable
 from keyturn.model import Secret
 from keyturn.ports import Answer, Applied, Clock, NotApplied, SendBy, Shown, Tags, Uncertain
 
@@ -43,20 +43,20 @@ _HINTS: Final = {
 }
 
 
-def signing_secrets(text: str, variable: str) -> tuple[Secret, ...]:
+def signing_secrets(text: str, name: str) -> tuple[Secret, ...]:
     """The signing secrets in the text of an environment variable, which is named in errors: base64, with `whsec_`
     before it or not, several with a space between them while the receiver changes over. Raises Misconfigured."""
     found = tuple(Secret(part) for part in text.split())
     if not found:
         raise Misconfigured(
-            f"the environment variable {variable} is empty or not set; it holds a webhook's signing secret",
+            f"webhook.secret_env: {variable(name)} is empty or not set; it holds a webhook's signing secret",
             hint="Set it to whsec_ and the base64 of 24 to 64 random bytes; the receiver needs the same.",
         )
     for number, secret in enumerate(found, 1):
         if len(_key(secret) or b"") not in SECRET_BYTES:
-            which = f"secret {number} in the" if len(found) > 1 else "the"
+            which = f"secret {number} in" if len(found) > 1 else "what is in"
             raise Misconfigured(
-                f"{which} environment variable {variable} is no signing secret: not the base64 of "
+                f"webhook.secret_env: {which} {variable(name)} is no signing secret: not the base64 of "
                 f"{SECRET_BYTES.start} to {SECRET_BYTES.stop - 1} bytes",
                 hint="Write whsec_ and base64, as Standard Webhooks has it.",
             )
