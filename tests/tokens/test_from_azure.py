@@ -172,3 +172,13 @@ def test_azure_makes_no_token_for_longer_and_no_override_is_offered(stage: Stage
     assert refused.code == 2
     assert "30 days" in refused.err
     assert "--beyond-30-days" not in refused.err
+
+
+def test_a_token_of_disabled_tenant_access_is_made_and_said_to_open_nothing_now(stage: Stage) -> None:
+    stage.configure(
+        {"name": "own", "match": "{ tenant: access }", "publish": "[ { file: { path: a.env, variable: K } } ]"}
+    )
+    stage.good("key", "disable", "tenant/access", "--yes")
+    made = stage.good("token", "create", "--expires", "1d", "--from", "shop", "--slot", "primary")
+    assert "shop/tenant/access is disabled" in made.err
+    assert not signs_in(stage, DIRECT, made.out.strip())

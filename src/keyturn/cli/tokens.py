@@ -144,7 +144,10 @@ def create(
             named = _named(identity, chosen, credential)
             end = _end(expires, place, chosen, beyond=beyond_30_days)
             signed = tokens.create(chosen, named, _signing_key(place, credential, side, key_env, key_stdin), end)
-            return _hand_out(place, signed, bare)
+            code = _hand_out(place, signed, bare)
+            if credential is not None and credential.kind is Kind.TENANT and credential.state != "active":
+                screen.whisper(f"But nobody lets it in now: {credential.id} is {credential.state}.")
+            return code
     except (Malformed, NeedsPerson) as error:
         return screen.fail(error.message, error.hint, code=2)
 

@@ -237,7 +237,7 @@ def _waits(records: Sequence[Record], swept: Swept, now: datetime) -> str:
 
 @contextmanager
 def working(config: Config, *, quiet: bool = False, publishes: bool = True) -> Iterator[Work]:
-    """Everything assembled and discovered; `quiet`: nothing but the result on stdout; `publishes`: as `open_all` has it.
+    """Everything assembled and discovered; `quiet`: nothing but the result on stdout; `publishes`: see `open_all`.
 
     Raises Misconfigured, LedgerFault, TryAgain.
     """
