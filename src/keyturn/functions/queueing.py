@@ -85,8 +85,8 @@ def take_turn(instance: Instance, text: str, *, again: bool = False) -> None:
     """
     message = messages.read(text)
     keyturn = instance.keyturn()
-    name = message.id or message.key
     stored = keyturn.ledger.load(message.key)
+    name = stored.record.id if stored is not None else message.id or message.key
     forces = message.forces and not again
     looks = forces or message.why == "new"
     if stored is not None and _rests(keyturn, stored.record, looks):

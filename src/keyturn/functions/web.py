@@ -335,7 +335,7 @@ def _in_form(problem: Problem, request: Request) -> Answer:
         "detail": problem.detail,
         "instance": f"urn:uuid:{request.invocation}",
         "reason": problem.reason or problem.name,
-        "hint": problem.hint,
+        "hint": problem.hint or "GET the credential: its condition says how it stands.",
         **problem.more,
     }
     return Answer(status=status, body=_dumped(told), content_type=PROBLEM_JSON, headers=tuple(headers))
