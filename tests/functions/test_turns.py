@@ -137,6 +137,46 @@ def test_a_message_for_a_credential_that_no_policy_wants_any_more_ends_quietly(
     assert "no policy looks after it any more" in caplog.text
 
 
+KINDS = [
+    {"name": "partners", "match": "{ service: shop, sid: [contoso, fabrikam] }"},
+    {
+        "name": "access",
+        "match": "{ tenant: [access, gitAccess] }",
+        "publish": "[ { keyvault: { vault: v, secret: 'one-{sid}' } } ]",
+    },
+    {"name": "oslo", "match": "{ gateway: gw-oslo }", "publish": "[ { keyvault: { vault: v, secret: two } } ]"},
+]
+
+
+def test_whatever_the_lists_show_is_found_by_itself_as_the_very_same(stage: Scene) -> None:
+    stage.configure(*KINDS)
+    with Hosted.started(stage) as hosted:
+        keyturn = hosted.instance.keyturn()
+        listed = keyturn.discover().charges
+        assert {charge.credential.id for charge in listed} == {
+            "shop/contoso",
+            "shop/fabrikam",
+            "shop/tenant/access",
+            "shop/tenant/gitAccess",
+            "shop/gateways/gw-oslo",
+        }
+        for charge in listed:
+            assert keyturn.keys_of(charge.credential.id)[0] == charge.credential.key
+            assert keyturn.charge(charge.credential.key) == charge
+
+
+def test_one_that_was_gone_and_is_there_again_is_no_longer_taken_for_lost(hosted: Hosted) -> None:
+    hosted.settled()
+    scene, keyturn = hosted.stage, hosted.instance.keyturn()
+    scene.azure.fault("status", {"path_contains": "/subscriptions/contoso"}, status=404, times=1)
+    lost = keyturn.charge(KEY)
+    assert lost is not None
+    assert [sink.name for sink in keyturn.sinks_of(lost.credential)] == ["its sinks"]
+    found = keyturn.charge(KEY)
+    assert found is not None
+    assert [sink.name for sink in keyturn.sinks_of(found.credential)] == ["shop-kv/apim-contoso"]
+
+
 # -------- outages
 
 

@@ -86,12 +86,15 @@ class Instance:
 
     def list_all(self) -> Discovered:
         """List every service anew, and hold whoever may not be worked on. Raises LedgerFault."""
-        keyturn = self.keyturn()
         with self._listing:
-            began = keyturn.clock.boottime()
-            found = keyturn.discover()
-            keyturn.hold_unusable(found)
-            self._found, self._found_at = found, began
+            return self._list()
+
+    def _list(self) -> Discovered:
+        keyturn = self.keyturn()
+        began = keyturn.clock.boottime()
+        found = keyturn.discover()
+        keyturn.hold_unusable(found)
+        self._found, self._found_at = found, began
         for alias, problem in found.problems.items():
             log.error("service %s cannot be listed: %s", alias, sentence(problem))
         for warning in found.warnings:
@@ -104,10 +107,11 @@ class Instance:
         known = stored.record.sinks if stored is not None else ()
         if stored is not None and all(sink.name in known for sink in self.keyturn().sinks_of(charge.credential)):
             return
-        found, now = self._found, self.keyturn().clock.boottime()
-        keys = {each.credential.key for each in found.charges} if found is not None else set()
-        if charge.credential.key not in keys or now - self._found_at > FRESH:
-            self.list_all()
+        with self._listing:  # many may wait here for one list
+            found, now = self._found, self.keyturn().clock.boottime()
+            keys = {each.credential.key for each in found.charges} if found is not None else set()
+            if charge.credential.key not in keys or now - self._found_at > FRESH:
+                self._list()
 
 
 def sentence(problem: KeyturnError) -> str:
