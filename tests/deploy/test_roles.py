@@ -15,6 +15,7 @@ from keyturn_emulator import seed
 from keyturn_emulator.testing import environment
 from tests.deploy.roles import DEFINITIONS, PLACEHOLDER, SERVICE, actions
 from tests.docs.pages import DOCS, read
+from tests.functions.hosting import Hosted
 from tests.journeys import stage as journeys
 from tests.journeys.stage import Stage
 
@@ -143,6 +144,20 @@ def test_without_one_action_a_rotation_is_refused_and_the_action_is_named(stage:
     assert last.code == 1
     assert f"may not perform {action} on " in last.text, last.text
     assert rotations(stage) == 0
+
+
+@pytest.mark.parametrize("name", ["set", "regenerate"])
+def test_the_function_needs_no_other_role_than_the_command(stage: Stage, name: str) -> None:
+    prepare(stage, name, actions(name))
+    with Hosted.started(stage) as hosted:
+        hosted.settled()
+        stage.azure.advance(31 * DAY)
+        for _ in range(100):
+            hosted.follow(seconds=1_800)
+            if hosted.record().rotations:
+                break
+        record = hosted.record()
+    assert (record.rotations, record.failures, record.hold) == (1, 0, None)
 
 
 # -------- what they are
