@@ -210,6 +210,8 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
 
     A slot becomes quiet only at a look that could read every sink, by a clock that agrees with Azure's.
     """
+    if record.looked_at is not None and record.looked_at > now:
+        record = record.but(looked_at=now)  # a clock that was ahead stored it, and this look is later than that
     if seen.problem is not None or seen.gone is not None:
         return record
     scene = Scene(record, seen, policy, now)

@@ -441,6 +441,17 @@ def test_a_wait_that_a_wrong_clock_stored_does_not_outlive_a_token() -> None:
     assert calling[0].refusals == []
 
 
+@pytest.mark.parametrize("problem", [None, TryAgain("503", after=5)])
+def test_a_clock_that_jumps_back_a_day_costs_one_look_and_no_loop(problem: TryAgain | None) -> None:
+    world, turn = adopted()
+    follow(world, turn, GW, rules(), until=Stage.DRAIN)
+    look(world, turn)
+    world.clock.ahead = -DAY
+    if problem is not None:
+        world.script.fault("read", problem)
+    assert len(turn.advance(world.credential(GW), rules()).rows) <= 3
+
+
 def test_a_write_of_a_fresh_token_that_does_not_show_is_not_sent_in_a_loop() -> None:
     world, turn = adopted()
     work(world, turn)
