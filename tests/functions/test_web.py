@@ -7,8 +7,10 @@ import logging
 from typing import Any
 
 import pytest
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from keyturn import by_hand
 from keyturn.functions.web import PROBLEMS
 from keyturn.model import Stage
 from tests.functions.hosting import INVOCATION, Hosted, Response
@@ -83,8 +85,6 @@ def test_a_second_rotation_while_one_is_under_way_is_a_conflict(quiet: Hosted) -
 
 
 def test_a_held_credential_is_not_rotated_and_the_reason_of_its_hold_is_told(quiet: Hosted) -> None:
-    from keyturn import by_hand
-
     keyturn = quiet.instance.keyturn()
     stored = keyturn.ledger.load(quiet.record().key)
     assert stored is not None
@@ -129,6 +129,13 @@ def test_a_slot_that_a_sink_shows_is_not_written_and_its_readers_are_named(quiet
     assert told["wouldCutOff"] == {"slot": "primary", "readersOf": ["shop-kv/apim-contoso"]}
     assert CHOSEN not in response.text
     assert quiet.stage.azure.keys(SERVICE, "contoso") == before
+
+
+def test_even_a_value_that_is_a_word_of_the_answer_is_not_repeated(quiet: Hosted) -> None:
+    response = quiet.ask("PUT", PRIMARY, {"value": "shop/contoso"})
+    problem(response, 409, "slot-not-quiet")
+    assert "shop/contoso" not in response.text
+    assert response.json["wouldCutOff"]["slot"] == "primary"
 
 
 def test_callers_are_cut_off_only_with_a_reason(quiet: Hosted) -> None:
@@ -353,8 +360,6 @@ def test_the_document_names_every_path_and_every_status_of_a_problem(hosted: Hos
 
 
 def test_what_is_answered_fits_the_document(quiet: Hosted) -> None:
-    from openapi_schema_validator import OAS31Validator
-
     document = quiet.ask("GET", "openapi.json").json
     for name, response in (
         ("Credentials", quiet.ask("GET", "credentials")),
