@@ -179,6 +179,7 @@ def test_a_403_names_action_and_scope_and_the_role_to_assign(stub: Stub, calls: 
         "/subscriptions/s/thing as app-1 (AuthorizationFailed, request r-7)"
     )
     assert "Assign a role with Microsoft.ApiManagement/service/subscriptions/write at" in outcome.hint
+    assert "such as deploy/roles/set.json;" in outcome.hint
 
 
 def test_an_error_message_that_quotes_the_value_is_masked(stub: Stub, calls: Calls) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from keyturn.azure.answers import such_as
 from keyturn.cli import main
 from keyturn_emulator import seed
 from keyturn_emulator.testing import environment
@@ -24,6 +25,7 @@ RIGHTS = ["Actions", "NotActions", "DataActions", "NotDataActions"]
 VAULT = journeys.SERVICE.replace("Microsoft.ApiManagement/service/shop-apim", "Microsoft.KeyVault/vaults/shop-kv")
 NOWHERE = "/subscriptions/0/resourceGroups/0/providers/Microsoft.ApiManagement/service/0"
 DAY = 86_400
+ROLE_FILE = re.compile(r"([a-z-]+)\.json")
 
 
 class Job(NamedTuple):
@@ -193,3 +195,12 @@ def test_the_actions_are_among_those_that_azure_publishes() -> None:
     known = set(re.findall(r"`([A-Za-z/]+)`", section[0]))
     unknown = [action for name in JOBS for action in actions(name) if action.removeprefix(SERVICE) not in known]
     assert unknown == [], sorted(known)
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_whoever_misses_an_action_is_told_of_a_role_that_has_it(name: str) -> None:
+    for action in actions(name):
+        if action.count("/") > 2:  # what is below the service; to read the service itself is in all of them
+            named = ROLE_FILE.findall(such_as(action))
+            assert named, action
+            assert all(action in actions(role) for role in named)

@@ -131,8 +131,27 @@ def explain_denied(reply: Reply, secrets: Iterable[Secret] = ()) -> tuple[str, s
     who = f" as {client}" if client else ""
     return (
         f"may not perform {action} on {where}{who}",
-        f"Assign a role with {action} at {where}; a new assignment may take some minutes to count.",
+        f"Assign a role with {action} at {where}{such_as(action)}; a new assignment may take some minutes to count.",
     )
+
+
+_ROLES: Final = (
+    ("/service/subscriptions/write", "deploy/roles/set.json"),
+    ("/service/subscriptions/regenerate", "deploy/roles/regenerate.json"),
+    ("/service/subscriptions/", "deploy/roles/set.json or regenerate.json"),
+    ("/service/tenant/write", "deploy/roles/tenant-access-set.json"),
+    ("/service/tenant/regenerate", "deploy/roles/tenant-access-regenerate.json"),
+    ("/service/tenant/", "deploy/roles/tenant-access-set.json or tenant-access-regenerate.json"),
+    ("/service/gateways/", "deploy/roles/gateways.json"),
+    ("Microsoft.KeyVault/vaults/secrets/", "Key Vault Secrets Officer"),
+)
+"""Which role has an action: the first whose part stands in it."""
+
+
+def such_as(action: str) -> str:
+    """A role of ours, or of Azure's, that has this action; empty where none is known."""
+    role = next((role for part, role in _ROLES if part in action), None)
+    return "" if role is None else f", such as {role}"
 
 
 def effect_failed(reply: Reply, what: str, secrets: Iterable[Secret] = ()) -> NotApplied | Uncertain:
