@@ -504,6 +504,8 @@ class Assembled:
             if stored is None:
                 raise
             return self._lost_charge(stored.record, place)
+        if credential.key != key:  # a name such as `..` leads elsewhere
+            raise Gone(f"Azure has nothing called {place.name!r} there")
         self._undiscovered.discard(credential.key)
         entry = configuration.match_policy(self.config, credential)
         if entry is None:
@@ -579,7 +581,23 @@ class Assembled:
             if entry is not None and not _is_signable(entry, credential):
                 sentence = f"no token can name {credential.identity!r}: printable ASCII, no space at either end"
                 told.append((credential, "token-identity", sentence))
-        return told
+        return [*told, *self._claimed(found, mine)]
+
+    def _claimed(self, found: Discovered, mine: Sequence[Credential]) -> Iterator[tuple[Credential, str, str]]:
+        """Whoever would publish to a sink of a credential whose service could not be listed: only the ledger tells."""
+        if not found.problems:
+            return
+        places = {record.id: self._place(record.key) for record in self.ledger.records()}
+        unlisted = {id for id, place in places.items() if place is not None and place.service in found.problems}
+        owners = {name: each.id for each in self.ledger.records() if each.id in unlisted for name in each.sinks}
+        for credential in mine:
+            if credential.service in found.problems:
+                continue
+            for sink in self.sinks_of(credential):
+                owner = owners.get(sink.name)
+                if owner is not None and not sink.write_only:
+                    sentence = f"{sink.name} is also the sink of {owner}; two may never share one"
+                    yield credential, "sink-clash", sentence
 
     def _hold(self, credential: Credential, reason: str, sentence: str, now: datetime) -> None:
         while True:

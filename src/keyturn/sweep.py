@@ -122,8 +122,9 @@ class Sweep:
         )
 
     def is_new(self, key: str) -> bool:
-        """Whether the ledger did not know it when it was read, or knew it under another policy."""
-        return key not in self._records or self._records[key].policy != self._charges[key].policy.digest
+        """Whether the ledger did not know it when it was read, or knew it under another policy, and not held."""
+        known = self._records.get(key)
+        return known is None or (known.hold is None and known.policy != self._charges[key].policy.digest)
 
     def follow(self, *, to_the_end: bool = False, force: Collection[str] = ()) -> Swept:
         """Sweep until nothing can move within a short wait; `to_the_end`: until every charge is idle or held."""

@@ -19,7 +19,17 @@ from datetime import datetime, timedelta
 import msgspec
 
 from keyturn import outcome, plan
-from keyturn.errors import Conflict, Gone, KeyturnError, NeedsPerson, NotSent, Refused, TryAgain
+from keyturn.errors import (
+    Conflict,
+    Gone,
+    KeyturnError,
+    LedgerFault,
+    NeedsPerson,
+    NotSent,
+    Refused,
+    TryAgain,
+    Unclear,
+)
 from keyturn.minting import TokenSink, presented
 from keyturn.model import Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot, TokenLife
 from keyturn.policy import Policy, TokenSpec, due_at
@@ -576,7 +586,13 @@ class Turn:
         except NotSent as late:
             self._save(outcome.learn_not_sent(step.record, slot), version, [])
             raise TryAgain("the write was dropped: its look was too old", hint="Run the command again.") from late
-        self._learn_write(step.record, version, write, answer, policy, look)
+        try:
+            self._learn_write(step.record, version, write, answer, policy, look)
+        except (Conflict, LedgerFault) as problem:
+            raise Unclear(
+                f"{credential.id}: the write to {slot} was sent, and what came of it is not in the ledger yet",
+                hint="Do not repeat it: the next turn looks, and tells.",
+            ) from problem
         if isinstance(answer, NotApplied):
             raise Refused(answer.sentence, status=answer.status, code=answer.code, hint=answer.hint)
         return self.advance(credential, policy, force=True)

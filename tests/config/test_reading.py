@@ -126,7 +126,7 @@ def test_a_ledger_in_a_table_arrives_as_it_is_written(written: str, meant: Table
         ),
         ("{table: {url: 'http://shop.table.core.windows.net'}}", "ledger.table.url: this is not the address"),
         ("{file: {path: x}}", "'file' is not known here"),
-        ("keyturn.db", "ledger: 'keyturn.db' is not the address of a ledger"),
+        ("keyturn.db", "ledger: this is not the address of a ledger"),
     ],
 )
 def test_a_ledger_that_cannot_be_meant_is_refused_in_one_line(written: str, sentence: str) -> None:

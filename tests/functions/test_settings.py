@@ -169,3 +169,19 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     told = wrong(tmp_path, KEYTURN_FAN_OUT="yes", KEYTURN_QUEUE="Q")
     for name in ("KEYTURN_FAN_OUT", "KEYTURN_QUEUE", "KEYTURN_CONFIG_TEXT"):
         assert name in told
+
+
+def test_a_connection_string_where_the_ledgers_address_belongs_is_not_repeated(tmp_path: Path) -> None:
+    text = f"{YAML}ledger: 'DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0a2V5c2VjcmV0=='\n"
+    told = read(tmp_path, KEYTURN_CONFIG_TEXT=text).problem
+    assert told is not None
+    assert "c2VjcmV0" not in "".join(told.problems) + str(told)
+
+
+@pytest.mark.parametrize("given", ["x" * 300, "services: {shop: {id: c2VjcmV0a2V5c2VjcmV0}}\n" * 9])
+def test_a_whole_configuration_where_its_files_name_belongs_is_told_and_not_repeated(
+    tmp_path: Path, given: str
+) -> None:
+    told = read(tmp_path, KEYTURN_CONFIG=given).problem
+    assert told is not None
+    assert given[:40] not in str(told)

@@ -294,3 +294,104 @@ def test_a_new_credential_whose_sink_is_anothers_is_held_before_its_first_turn(s
             hold = hosted.record(sid).hold
             assert hold is not None and hold.reason == "sink-clash"
     assert stage.azure.snapshot()["vaults"][0]["secrets"] == []
+
+
+# -------- what a hostile look at it found; each was seen failing before it was mended
+
+
+def deliver(hosted: Hosted, text: str) -> int:
+    """As the host delivers: again after a failure, five times at the most. How often it failed."""
+    for count in range(1, 6):
+        try:
+            hosted.turn(text, dequeue_count=count)
+        except KeyturnError:
+            continue
+        return count - 1
+    return 5
+
+
+READ = {"method": "GET", "path_contains": "/subscriptions/contoso"}
+
+
+@pytest.mark.parametrize(("status", "reason"), [(403, "refused"), (429, "unreachable"), (503, "unreachable")])
+def test_a_credential_that_cannot_be_read_fails_once_waits_and_says_so(
+    hosted: Hosted, status: int, reason: str
+) -> None:
+    hosted.settled()
+    hosted.stage.azure.advance(31 * DAY)
+    hosted.stage.azure.fault("status", READ, times=-1, status=status, code="Refused", message="no", retry_after=1800)
+    (text,) = hosted.tick()
+    assert deliver(hosted, text) == 1
+    record = hosted.record()
+    assert record.failures == 1
+    assert record.waiting is not None
+    assert record.waiting.reason == reason
+    assert record.not_before is not None
+
+
+def test_a_hint_whose_first_delivery_failed_is_looked_at_by_the_second(hosted: Hosted) -> None:
+    hosted.settled()
+    hosted.stage.azure.advance(DAY)
+    hosted.stage.azure.portal(SERVICE, "contoso", "primary")
+    hosted.stage.azure.fault("status", READ, times=4, status=503, code="Busy", message="busy")
+    with pytest.raises(TryAgain):
+        hosted.turn(look())
+    hosted.stage.azure.control("DELETE", "faults")
+    asked = len(hosted.stage.azure.calls("arm"))
+    hosted.turn(look(), dequeue_count=2)
+    assert len(hosted.stage.azure.calls("arm")) > asked
+
+
+def test_what_is_due_in_a_service_that_cannot_be_listed_is_enqueued_all_the_same(hosted: Hosted) -> None:
+    hosted.settled()
+    hosted.stage.azure.advance(31 * DAY)
+    lists = {"method": "GET", "path_regex": "/subscriptions$"}
+    hosted.stage.azure.fault("status", lists, times=-1, status=503, code="Busy", message="busy")
+    (text,) = hosted.tick()
+    assert json.loads(text)["key"] == KEY
+    hosted.turn(text)
+    assert hosted.record().stage is not Stage.IDLE
+
+
+def test_whose_sink_it_is_must_be_known_before_a_first_turn_there(hosted: Hosted) -> None:
+    """A credential that shares a sink with another is held; while nobody can list, it waits."""
+    hosted.settled()
+    config = hosted.stage.folder / "keyturn.yaml"
+    text = config.read_text(encoding="utf-8")
+    shown = hosted.stage.azure.keys(SERVICE, "contoso")
+    config.write_text(
+        text.replace("{ sid: contoso }", "{ service: shop }").replace("{sid}", "contoso"), encoding="utf-8"
+    )
+    lists = {"method": "GET", "path_regex": "/subscriptions$"}
+    hosted.stage.azure.fault("status", lists, times=-1, status=503, code="Busy", message="busy")
+    with Hosted.started(hosted.stage) as other:
+        key = f"{SERVICE}/subscriptions/northwind".lower()
+        assert deliver(other, look(key)) == 5
+        assert other.ask("POST", "credentials/shop/northwind/rotate", {}).status == 503
+    assert hosted.stage.azure.keys(SERVICE, "contoso") == shown
+
+
+@pytest.mark.parametrize("name", ["..", ".", "%2e%2e", "gateways/.."])
+def test_a_name_that_leads_elsewhere_is_nobodys(hosted: Hosted, name: str) -> None:
+    hosted.settled()
+    before = [record.key for record in hosted.instance.keyturn().ledger.records()]
+    assert hosted.ask("POST", f"credentials/shop/{name}/rotate", {}).status in {404, 502}
+    assert [record.key for record in hosted.instance.keyturn().ledger.records()] == before
+
+
+def test_a_held_credential_under_another_policy_is_enqueued_no_more(hosted: Hosted) -> None:
+    hosted.settled()
+    keyturn = hosted.instance.keyturn()
+    stored = keyturn.ledger.load(KEY)
+    assert stored is not None
+    held, told = by_hand.hold(stored.record.but(policy=""), "a test", keyturn.clock.now())
+    keyturn.ledger.save(held, stored.version, [told])
+    assert hosted.tick() == []
+
+
+@pytest.mark.parametrize("field", ["key", "id"])
+def test_control_characters_in_a_message_reach_no_log(hosted: Hosted, field: str) -> None:
+    given = {"key": "/subscriptions/a", "id": "", "why": "due"}
+    given[field] += "\nforged line"
+    with pytest.raises(Malformed):
+        hosted.turn(json.dumps(given))

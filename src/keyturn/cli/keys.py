@@ -153,7 +153,7 @@ def _write(
             charge.turn.write_slot(
                 charge.credential, charge.policy, slot, value, because=because, cut_off_callers=cut_off
             )
-        except LedgerFault:
+        except (LedgerFault, Unclear):
             screen.acting()
             raise
         return work.end([charge])

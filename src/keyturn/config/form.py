@@ -274,6 +274,10 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
         return self.marks.get(name, self.node)
 
 
+_SETTING = r"[A-Za-z][A-Za-z0-9_.-]{0,39}"
+"""What may be repeated of an unknown key: one that could be the name of a setting."""
+
+
 class Form(msgspec.Struct, frozen=True, kw_only=True):
     """A map with known keys. `later` are keys that this version does not have yet, each with its sentence."""
 
@@ -292,7 +296,8 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
             if key.text in self.later:
                 problems.add(key, f"{below}: {self.later[key.text]}", "Remove it.")
             elif key.text not in known:
-                problems.add(key, f"{below} is not a setting of keyturn.", did_you_mean(key.text, known))
+                shown = below if re.fullmatch(_SETTING, key.text) else f"{path or 'this file'}: a line"
+                problems.add(key, f"{shown} is not a setting of keyturn.", did_you_mean(key.text, known))
             else:
                 marks[key.text] = key if value.kind != "text" else value
                 values[key.text] = known[key.text].kind.read(value, below, problems)

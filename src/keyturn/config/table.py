@@ -492,6 +492,7 @@ CONFIGURATION = Form(
             kind=Either(
                 word=Text(
                     what="the address of a ledger",
+                    hushed=True,
                     pattern=r"sqlite:///(?!:memory:).+",
                     hint="Write sqlite:///keyturn.db for a file of SQLite, or table: for Azure Table storage.",
                 ),

@@ -103,15 +103,19 @@ class Instance:
 
     def check_sinks(self, charge: Charge, stored: Stored | None) -> None:
         """Hold it if a sink of its is another's, before its first turn there (rule A10). A list of every credential
-        tells; whoever is published already to each of its sinks was checked before that. Raises LedgerFault."""
+        tells; whoever is published already to each of its sinks was checked before that. Raises LedgerFault, TryAgain,
+        Refused."""
         known = stored.record.sinks if stored is not None else ()
         if stored is not None and all(sink.name in known for sink in self.keyturn().sinks_of(charge.credential)):
             return
         with self._listing:  # many may wait here for one list
             found, now = self._found, self.keyturn().clock.boottime()
             keys = {each.credential.key for each in found.charges} if found is not None else set()
-            if charge.credential.key not in keys or now - self._found_at > FRESH:
-                self._list()
+            if found is None or charge.credential.key not in keys or now - self._found_at > FRESH:
+                found = self._list()
+        problem = found.problems.get(charge.credential.service)
+        if problem is not None:
+            raise problem  # whose sinks are whose is not known: a turn may wait, a value in the wrong place may not
 
 
 def sentence(problem: KeyturnError) -> str:

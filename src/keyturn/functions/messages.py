@@ -45,6 +45,7 @@ def read(text: str) -> Message:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             pass
         else:
-            if message.key == message.key.lower() and message.key.startswith("/subscriptions/"):
+            ours = message.key == message.key.lower() and message.key.startswith("/subscriptions/")
+            if ours and message.key.isprintable() and message.id.isprintable():
                 return message
     raise Malformed("a message of the queue is none of keyturn's", hint="Only keyturn should write to its queue.")

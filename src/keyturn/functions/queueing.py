@@ -7,20 +7,26 @@ history of its credential. Never here: a binding, or what a turn does.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from keyturn import plan
 from keyturn.assemble import policy_named
-from keyturn.errors import Conflict, KeyturnError, Malformed, TryAgain
+from keyturn.errors import Conflict, KeyturnError, Malformed, Refused, TryAgain
 from keyturn.functions import messages
 from keyturn.functions.instance import Instance, log, sentence
 from keyturn.functions.messages import Message
 from keyturn.model import Event, Record
+from keyturn.outcome import learn_no_answer
 
 if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
     from keyturn.ports import Stored
     from keyturn.sweep import Sweep
+
+
+BLIND = frozenset({"unreachable", "refused"})
+"""Why a delivery may have failed before it could look at all."""
 
 
 # -------- the timer
@@ -38,8 +44,19 @@ def share_out(instance: Instance) -> list[str]:
     for key in sweep.due(found.lost):
         why: messages.Why = "lost" if key in found.lost else "new" if sweep.is_new(key) else "due"
         told.append(messages.written(Message(key=key, why=why, id=ids[key])))
+    told += [messages.written(Message(key=key, why="due")) for key in _due_unlisted(instance, found)]
     log.info("%d of %d credentials have something to do", len(told), len(ids))
     return told
+
+
+def _due_unlisted(instance: Instance, found: Discovered) -> list[str]:
+    """Keys that are due in a service that could not be listed now: a rotation under way needs no list."""
+    keyturn = instance.keyturn()
+    if not found.problems:
+        return []
+    listed = {charge.credential.key for charge in found.charges}
+    due = keyturn.ledger.due(keyturn.clock.now())
+    return [key for key in due if key not in listed and keyturn.looks_after(key)]
 
 
 def sweep_here(instance: Instance) -> None:
@@ -86,8 +103,9 @@ def take_turn(instance: Instance, text: str, *, again: bool = False) -> None:
     message = messages.read(text)
     keyturn = instance.keyturn()
     stored = keyturn.ledger.load(message.key)
-    name = stored.record.id if stored is not None else message.id or message.key
-    forces = message.forces and not again
+    name = stored.record.id if stored is not None else "a credential that the ledger does not know"
+    blind = stored is not None and stored.record.waiting is not None and stored.record.waiting.reason in BLIND
+    forces = message.forces and (blind or not again)
     looks = forces or message.why == "new"
     if stored is not None and _rests(keyturn, stored.record, looks):
         log.info("%s: nothing to do now", name)
@@ -109,7 +127,11 @@ def turn_now(instance: Instance, key: str, name: str, *, force: bool) -> Record 
     from keyturn.sweep import take  # noqa: PLC0415
 
     keyturn = instance.keyturn()
-    charge = keyturn.charge(key)
+    try:
+        charge = keyturn.charge(key)
+    except (Refused, TryAgain) as problem:
+        _keep_waiting(keyturn, key, problem)
+        raise
     if charge is None:
         log.info("%s: no policy looks after it any more", name)
         return None
@@ -126,6 +148,25 @@ def turn_now(instance: Instance, key: str, name: str, *, force: bool) -> Record 
     return record
 
 
+def _keep_waiting(keyturn: Assembled, key: str, problem: Refused | TryAgain) -> None:
+    """A credential that cannot be read fails as it would in a turn: its record says so, and waits."""
+    stored, now = keyturn.ledger.load(key), keyturn.clock.now()
+    if stored is None or plan_waits(keyturn, stored.record):
+        return
+    after = problem.after if isinstance(problem, TryAgain) else 0.0
+    refused = isinstance(problem, Refused)
+    record, event = learn_no_answer(
+        stored.record, problem.message, now, hint=problem.hint, refused=refused, after=after
+    )
+    with suppress(Conflict):  # somebody else goes on with it
+        keyturn.ledger.save(record, stored.version, [event])
+
+
+def plan_waits(keyturn: Assembled, record: Record) -> bool:
+    """Its wait has not ended, or it is held: what fails now is told already."""
+    return record.hold is not None or (record.not_before is not None and keyturn.clock.now() < record.not_before)
+
+
 # -------- what failed too often
 
 
@@ -139,7 +180,8 @@ def tell_poisoned(instance: Instance, text: str) -> None:
     except Malformed as problem:
         log.error("a message ended in the poison queue: %s", sentence(problem))
         return
-    name = message.id or message.key
+    known = instance.keyturn().ledger.load(message.key)
+    name = "a credential that the ledger does not know" if known is None else known.record.id
     log.error("%s: a message (%s) ended in the poison queue: every delivery failed", name, message.why)
     keyturn = instance.keyturn()
     reason = _what_fails(keyturn, message)

@@ -45,6 +45,8 @@ USUAL_QUEUE: Final = "keyturn-turns"
 USUAL_TIME_LIMIT: Final = 240.0
 """Seconds, of the 300 that a consumption plan gives an invocation."""
 LONGEST_TIME_LIMIT: Final = 86_400.0
+LONGEST_NAME: Final = 100
+"""Of a file, in a message: what is longer is something else in the wrong place."""
 
 _CRON: Final = re.compile(r"[0-9A-Za-z*,/\-]+(?: +[0-9A-Za-z*,/\-]+){4,5}|\d+(?:\.\d+)?(?::\d\d){2}")
 """Five or six fields of NCRONTAB, or a span of time."""
@@ -165,13 +167,22 @@ def _text(settings: Mapping[str, str], folder: Path) -> tuple[Node, str]:
     text = settings.get(CONFIG_TEXT, "")
     if text.strip():
         return read_text(text, CONFIG_TEXT), CONFIG_TEXT
-    path = folder / (settings.get(CONFIG, "").strip() or CONFIG_NAME)
-    if not path.is_file():
+    name = settings.get(CONFIG, "").strip() or CONFIG_NAME
+    path = folder / name
+    if not _is_file(path):
+        where = path if len(name) <= LONGEST_NAME and name.isprintable() else f"the path that {CONFIG} names"
         raise Misconfigured(
-            f"There is no configuration: neither the setting {CONFIG_TEXT}, nor a file at {path}.",
+            f"There is no configuration: neither the setting {CONFIG_TEXT}, nor a file at {where}.",
             hint=f"Put the YAML into {CONFIG_TEXT}, or name a file beside the app in {CONFIG}.",
         )
     return read_file(path), str(path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a whole configuration where its file's name belongs is too long for a name
+        return False
 
 
 def _with_own_table(root: Node, settings: Mapping[str, str]) -> Node:

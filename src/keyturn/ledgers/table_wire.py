@@ -114,7 +114,8 @@ class Wire:
         """Makes no call. Raises Misconfigured for a connection string that is none."""
         self._client = _client(place)
         address = urlsplit(self._client.url)
-        self.place = f"table {place.name} of {address.scheme}://{address.netloc}{address.path}"
+        port = f":{address.port}" if address.port else ""
+        self.place = f"table {place.name} of {address.scheme}://{address.hostname}{port}{address.path}"
         """For sentences: names no secret, even where the address carried one."""
 
     def close(self) -> None:
