@@ -331,7 +331,7 @@ def test_a_credential_that_cannot_be_read_fails_once_waits_and_says_so(
 
 def test_a_hint_whose_first_delivery_failed_is_looked_at_by_the_second(hosted: Hosted) -> None:
     hosted.settled()
-    hosted.stage.azure.advance(DAY)
+    hosted.stage.azure.advance(3600)
     hosted.stage.azure.portal(SERVICE, "contoso", "primary")
     hosted.stage.azure.fault("status", READ, times=4, status=503, code="Busy", message="busy")
     with pytest.raises(TryAgain):
@@ -375,8 +375,14 @@ def test_whose_sink_it_is_must_be_known_before_a_first_turn_there(hosted: Hosted
 def test_a_name_that_leads_elsewhere_is_nobodys(hosted: Hosted, name: str) -> None:
     hosted.settled()
     before = [record.key for record in hosted.instance.keyturn().ledger.records()]
-    assert hosted.ask("POST", f"credentials/shop/{name}/rotate", {}).status in {404, 502}
-    assert [record.key for record in hosted.instance.keyturn().ledger.records()] == before
+    config = hosted.stage.folder / "keyturn.yaml"
+    text = config.read_text(encoding="utf-8")
+    wide = text.replace("{ sid: contoso }", "{ service: shop }")
+    assert wide != text
+    config.write_text(wide, encoding="utf-8")
+    with Hosted.started(hosted.stage) as other:
+        assert other.ask("POST", f"credentials/shop/{name}/rotate", {}).status in {404, 502}
+        assert [record.key for record in other.instance.keyturn().ledger.records()] == before
 
 
 def test_a_held_credential_under_another_policy_is_enqueued_no_more(hosted: Hosted) -> None:

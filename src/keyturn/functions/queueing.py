@@ -130,7 +130,7 @@ def turn_now(instance: Instance, key: str, name: str, *, force: bool) -> Record 
     try:
         charge = keyturn.charge(key)
     except (Refused, TryAgain) as problem:
-        _keep_waiting(keyturn, key, problem)
+        _keep_waiting(keyturn, key, problem, asked=force)
         raise
     if charge is None:
         log.info("%s: no policy looks after it any more", name)
@@ -148,11 +148,14 @@ def turn_now(instance: Instance, key: str, name: str, *, force: bool) -> Record 
     return record
 
 
-def _keep_waiting(keyturn: Assembled, key: str, problem: Refused | TryAgain) -> None:
-    """A credential that cannot be read fails as it would in a turn: its record says so, and waits."""
+def _keep_waiting(keyturn: Assembled, key: str, problem: Refused | TryAgain, *, asked: bool) -> None:
+    """A credential that cannot be read fails as it would in a turn: its record says so, and waits. `asked`: something
+    happened there, so that a wait that was longer must not put off the look."""
     stored, now = keyturn.ledger.load(key), keyturn.clock.now()
-    if stored is None or plan_waits(keyturn, stored.record):
+    if stored is None or stored.record.hold is not None:
         return
+    if not asked and stored.record.not_before is not None and now < stored.record.not_before:
+        return  # an earlier delivery has told already
     after = problem.after if isinstance(problem, TryAgain) else 0.0
     refused = isinstance(problem, Refused)
     record, event = learn_no_answer(
@@ -160,11 +163,6 @@ def _keep_waiting(keyturn: Assembled, key: str, problem: Refused | TryAgain) -> 
     )
     with suppress(Conflict):  # somebody else goes on with it
         keyturn.ledger.save(record, stored.version, [event])
-
-
-def plan_waits(keyturn: Assembled, record: Record) -> bool:
-    """Its wait has not ended, or it is held: what fails now is told already."""
-    return record.hold is not None or (record.not_before is not None and keyturn.clock.now() < record.not_before)
 
 
 # -------- what failed too often
