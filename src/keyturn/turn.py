@@ -387,10 +387,7 @@ class Turn:
         version = self._save(record, expected, [step.event] if step.event is not None else [])
         send_by = self._send_by(look, policy)
         try:
-            if value is None:
-                answer = self._keyring.regenerate(credential, write.slot, send_by)
-            else:
-                answer = self._set_value(credential, write, value, send_by)
+            answer = self._written(credential, write, value, send_by)
         except NotSent:
             self._save(outcome.learn_not_sent(record, write.slot), version, [])
             raise
@@ -415,6 +412,12 @@ class Turn:
         assert intent is not None  # noqa: S101 - a write step carries one
         drawn = msgspec.structs.replace(intent, candidates=(*intent.candidates, fingerprint))
         return record.with_slot(slot, intent=drawn), value
+
+    def _written(self, credential: Credential, write: plan.Write, value: Secret | None, send_by: SendBy) -> Answer:
+        """Set the slot to this value; without one, let Azure draw it. Raises NotSent."""
+        if value is None:
+            return self._keyring.regenerate(credential, write.slot, send_by)
+        return self._set_value(credential, write, value, send_by)
 
     def _set_value(self, credential: Credential, write: plan.Write, value: Secret, send_by: SendBy) -> Answer:
         """A 412 whose ETag has not moved is another write under the same owner: the same value once more (A9)."""
@@ -579,10 +582,7 @@ class Turn:
         version = self._save(step.record, stored.version, [step.event] if step.event is not None else [])
         send_by = self._send_by(look, policy)
         try:
-            if value is None:
-                answer = self._keyring.regenerate(credential, slot, send_by)
-            else:
-                answer = self._set_value(credential, write, value, send_by)
+            answer = self._written(credential, write, value, send_by)
         except NotSent as late:
             self._save(outcome.learn_not_sent(step.record, slot), version, [])
             raise TryAgain("the write was dropped: its look was too old", hint="Run the command again.") from late

@@ -24,6 +24,7 @@ import click
 if TYPE_CHECKING:
     from keyturn.demo.play import Outcome
     from keyturn.demo.screen import Screen
+    from keyturn.demo.signed_in import Outcome as SignedInOutcome
 
 MANY = 1000
 
@@ -111,6 +112,11 @@ def _play_tokens(*, as_json: bool) -> int:
                 play.close()
         finally:
             azure.close()
+    _tell_signed_in(outcome, as_json=as_json)
+    return 0 if outcome.is_good else 1
+
+
+def _tell_signed_in(outcome: SignedInOutcome, *, as_json: bool) -> None:
     days = round(outcome.emulated.total_seconds() / 86_400)
     click.echo(f"\nDone in {outcome.seconds:.0f} s ({days} days of emulated time).")
     for name, times in outcome.rotations.items():
@@ -128,7 +134,6 @@ def _play_tokens(*, as_json: bool) -> int:
         click.echo("  no key and no token stands in what keyturn wrote: its output, its ledger, its configuration")
     if as_json:
         click.echo(json.dumps(outcome.in_json()))
-    return 0 if outcome.is_good else 1
 
 
 def _tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
