@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Final
 
-from keyturn_emulator import apim_plane, arm_errors, entra
+from keyturn_emulator import apim_plane, arm_authorization, arm_errors, entra
 from keyturn_emulator.apim_forms import VERSIONS
 from keyturn_emulator.arm_errors import ArmError
 from keyturn_emulator.arm_routes import Row, Table, Visit, check_manners
@@ -115,22 +116,27 @@ def register_provider(visit: Visit) -> Answer:
     )
 
 
+def _own(method: str, path: str, action: str, perform: Callable[[Visit], Answer]) -> Row:
+    return Row(method, path, action, perform, versions=_ARM_VERSIONS, kind="subscriptions")
+
+
 _RESOURCES: Final = "Microsoft.Resources/subscriptions"
 _GROUPS: Final = f"{_RESOURCES}/resourceGroups/read"
 # An empty action: signing in is enough. No `perform` of these stands under a service.
-_OPEN_ROW: Final = Row("GET", "metadata/endpoints|", "", metadata_endpoints)
+_OPEN_ROW: Final = _own("GET", "metadata/endpoints|", "", metadata_endpoints)
 _ARM_ROWS: Final = (
-    Row("GET", "subscriptions|", "", list_azure_subscriptions),
-    Row("GET", "subscriptions/{azure}|", f"{_RESOURCES}/read", get_azure_subscription),
-    Row("GET", "subscriptions/{azure}|resourceGroups", _GROUPS, list_resource_groups),
-    Row("GET", "subscriptions/{azure}/resourceGroups/{group}|", _GROUPS, get_resource_group),
-    Row(
+    _own("GET", "subscriptions|", "", list_azure_subscriptions),
+    _own("GET", "subscriptions/{azure}|", f"{_RESOURCES}/read", get_azure_subscription),
+    _own("GET", "subscriptions/{azure}|resourceGroups", _GROUPS, list_resource_groups),
+    _own("GET", "subscriptions/{azure}/resourceGroups/{group}|", _GROUPS, get_resource_group),
+    _own(
         "POST",
         f"subscriptions/{{azure}}|providers/{_PROVIDER}/register",
         f"{_PROVIDER}/register/action",
         register_provider,
     ),
 )
+ROWS: Final = (_OPEN_ROW, *_ARM_ROWS, *arm_authorization.ROWS, *apim_plane.ROWS)
 
 
 class ArmRoom:
@@ -138,7 +144,7 @@ class ArmRoom:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._table = Table((_OPEN_ROW, *_ARM_ROWS, *apim_plane.ROWS))
+        self._table = Table(ROWS)
         self._throttle = Throttle()
         self.flights = Flights(world)
         self._ids = random.Random("correlation")  # noqa: S311 - ids, apart from the world's own random
@@ -181,11 +187,10 @@ class ArmRoom:
         """A version whose manners nobody recorded or published is refused, with those that are named."""
         if not visit.version:
             raise arm_errors.missing_api_version()
-        supported = _ARM_VERSIONS if row in _ARM_ROWS or row is _OPEN_ROW else VERSIONS
+        supported = row.versions or VERSIONS
         if visit.version not in supported:
-            kind = "subscriptions" if supported is _ARM_VERSIONS else "service"
             places = sorted({service.location for service in self._world.services.values()})
-            raise arm_errors.unknown_api_version(kind, visit.version, supported, places)
+            raise arm_errors.unknown_api_version(row.kind, visit.version, supported, places)
 
     def _identify(self, visit: Visit) -> Principal:
         try:
@@ -235,7 +240,7 @@ class ArmRoom:
             raise arm_errors.resource_group_not_found(group)
 
     def _authorize(self, visit: Visit, row: Row, principal: Principal) -> None:
-        if not row.action:
+        if not row.action or arm_authorization.needs_no_role(self._world, row):
             return
         scope = "/" + "/".join(visit.call.segments[: row.scope_length])
         if not allows(self._world, principal.object_id, row.action, scope):

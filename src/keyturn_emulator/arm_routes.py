@@ -48,6 +48,8 @@ class Row:
     perform: Callable[[Visit], Answer]
     query: frozenset[str] = frozenset()  # allowed beside api-version
     body: bool = False
+    versions: tuple[str, ...] = ()  # those it knows; none given: API Management's
+    kind: str = "service"  # the resource type that the refusal of another version names
 
     @property
     def parts(self) -> tuple[str, ...]:

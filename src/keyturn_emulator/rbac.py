@@ -118,7 +118,7 @@ def allows(world: World, object_id: str, action: str, scope: str, *, data: bool 
     A role's notActions take away from that role alone: another role may still allow the action.
     """
     for assignment in world.role_assignments:
-        if assignment.object_id.lower() != object_id.lower() or not _covers(assignment.scope, scope):
+        if assignment.object_id.lower() != object_id.lower() or not covers(assignment.scope, scope):
             continue
         role = find_role(world, assignment.role)
         wanted, unwanted = (role.data_actions, role.not_data_actions) if data else (role.actions, role.not_actions)
@@ -127,17 +127,28 @@ def allows(world: World, object_id: str, action: str, scope: str, *, data: bool 
     return False
 
 
+def roles_at(world: World, object_id: str, scope: str) -> list[Role]:
+    """The roles that a principal's assignments at `scope` or above it give, each once. Raises UnknownRole."""
+    found: list[Role] = []
+    for assignment in world.role_assignments:
+        if assignment.object_id.lower() == object_id.lower() and covers(assignment.scope, scope):
+            role = find_role(world, assignment.role)
+            if role not in found:
+                found.append(role)
+    return found
+
+
 def has_any_role(world: World, object_id: str, azure_subscription: str) -> bool:
     """Whether a principal holds a role anywhere in, or above, an azure subscription, so that it sees it."""
     top = f"/subscriptions/{azure_subscription}"
     return any(
         assignment.object_id.lower() == object_id.lower()
-        and (_covers(top, assignment.scope) or _covers(assignment.scope, top))
+        and (covers(top, assignment.scope) or covers(assignment.scope, top))
         for assignment in world.role_assignments
     )
 
 
-def _covers(granted: str, asked: str) -> bool:
+def covers(granted: str, asked: str) -> bool:
     """Whether `granted` is `asked` or one of its ancestors, compared by whole segments without case."""
     above = granted.lower().rstrip("/") + "/"
     return (asked.lower().rstrip("/") + "/").startswith(above)

@@ -46,6 +46,11 @@ SWITCHES: Final[Mapping[str, Switch]] = MappingProxyType(
             "POST actions have a bucket apart from PUT and PATCH, as recorded in 2023 (azure-recorded 9)",
             "they share the documented write bucket, which is stricter (azure-facts 4)",
         ),
+        "permissions_need_a_role": Switch(
+            True,
+            "listing one's own permissions needs Microsoft.Authorization/permissions/read at that scope",
+            "whoever signs in may list them, without any role too: no document says which (azure-facts 3.5)",
+        ),
         "open_accepts_any_key": Switch(
             True,
             "where no key is needed, a wrong one is let through: probes must not trust such an API",
