@@ -120,7 +120,7 @@ def condition(record: Record, policy: Policy | None, now: datetime) -> Condition
             since=_ago(record.hold.since, now),
             next="waits for you",
             why=f"{short[0].reason}: {short[0].sentence}; held for {why}" if short else why,
-            shorter=f"mend it, then `keyturn release {record.id}` (docs/reasons.md: {record.hold.reason})",
+            shorter=f"mend it, then `keyturn release {record.id}` (`keyturn explain {record.hold.reason}`)",
             notes=_notes(record, policy, now),
         )
     waiting = record.waiting

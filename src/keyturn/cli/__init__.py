@@ -27,6 +27,7 @@ COMMANDS = {
     "rotate": ("keyturn.cli.turning", "Rotate credentials now."),
     "status": ("keyturn.cli.looking", "Show where every credential is, and what it waits for."),
     "history": ("keyturn.cli.looking", "Show what happened."),
+    "explain": ("keyturn.cli.explaining", "Say what a reason means, and what to do about it."),
     "adopt": ("keyturn.cli.asking", "Look at credentials anew, or vouch for them."),
     "hold": ("keyturn.cli.asking", "Stop a credential until you release it."),
     "release": ("keyturn.cli.asking", "Let a held credential go on."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import textwrap
 import threading
@@ -20,6 +21,9 @@ import click
 from keyturn.errors import KeyturnError, Misconfigured
 
 WIDTH = 100
+"""Prose is not wider than this, however wide the terminal is."""
+NARROWEST = 24
+"""Columns that are left to a text, whatever stands before it."""
 STYLES = {"held": "bold red", "failing": "red", "expiring": "bold red", "ok": "green", "new": "dim"}
 
 UNCHANGED = "Nothing was changed."
@@ -72,6 +76,33 @@ def say(line: str = "") -> None:
     if not _screen.json:
         with _screen.lock:
             click.echo(line)
+
+
+def item(head: str, text: str) -> None:
+    """A line for people that starts with `head`; what does not fit goes on below the text, never below the head."""
+    say("\n".join(wrapped(head, text, min(width() or WIDTH, WIDTH))))
+
+
+def wrapped(head: str, text: str, columns: int) -> list[str]:
+    """`head` and `text` in lines of at most `columns`, save for words that are longer: those are there to be copied."""
+    lines = textwrap.wrap(
+        text,
+        max(columns, len(head) + NARROWEST),
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines or [head.rstrip()]
+
+
+def first_sentence(text: str) -> str:
+    return text.partition(". ")[0].removesuffix(".") + "."
+
+
+def width() -> int | None:
+    """The columns of the terminal; None where stdout is none: whatever reads it gets whole lines."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
 
 
 def whisper(line: str) -> None:
