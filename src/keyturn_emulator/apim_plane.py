@@ -18,6 +18,7 @@ from keyturn_emulator.apim_manners import ACTION, LISTING, SERVICE, check_match,
 from keyturn_emulator.arm_errors import entity_not_found, invalid_fields
 from keyturn_emulator.arm_routes import Row, Visit
 from keyturn_emulator.propagation import Slot
+from keyturn_emulator.rbac import allows
 from keyturn_emulator.switches import is_on
 from keyturn_emulator.wire import Answer, indented_json_answer, json_answer
 
@@ -162,6 +163,7 @@ def list_services(visit: Visit) -> Answer:
         for service in visit.world.services.values()
         if service.azure_subscription.lower() == visit.names["azure"].lower()
         and (group is None or service.resource_group.lower() == group.lower())
+        and allows(visit.world, visit.object_id, f"{ACTION}/read", service.id)
     ]
     return json_answer(200, {"value": found})
 
@@ -174,6 +176,7 @@ ROWS: Final = (
         "subscriptions/{azure}|providers/Microsoft.ApiManagement/service",
         f"{ACTION}/read",
         list_services,
+        shows_what_may_be_read=True,
     ),
     Row(
         "GET",

@@ -34,8 +34,10 @@ _SCOPES: Final = (
 
 
 def needs_no_role(world: World, row: Row) -> bool:
-    """Whether anybody may ask: nobody verified it for one's own permissions."""
-    return row.action == _MAY_LIST_PERMISSIONS and not is_on(world, "permissions_need_a_role")
+    """Whether anybody may ask: nobody verified it for one's own permissions, nor for the list of all services."""
+    if row.action == _MAY_LIST_PERMISSIONS:
+        return not is_on(world, "permissions_need_a_role")
+    return row.shows_what_may_be_read and is_on(world, "lists_show_what_may_be_read")
 
 
 def list_permissions(visit: Visit) -> Answer:

@@ -49,6 +49,7 @@ class Row:
     query: frozenset[str] = frozenset()  # allowed beside api-version
     body: bool = False
     versions: tuple[str, ...] = ()  # those it knows; none given: API Management's
+    shows_what_may_be_read: bool = False  # a list above what roles are given at
     kind: str = "service"  # the resource type that the refusal of another version names
 
     @property

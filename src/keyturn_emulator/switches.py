@@ -51,6 +51,11 @@ SWITCHES: Final[Mapping[str, Switch]] = MappingProxyType(
             "listing one's own permissions needs Microsoft.Authorization/permissions/read at that scope",
             "whoever signs in may list them, without any role too: no document says which (azure-facts 3.5)",
         ),
+        "lists_show_what_may_be_read": Switch(
+            True,
+            "the services of an azure subscription are listed for anybody, as far as each may read them: from memory",
+            "the list needs a role at the azure subscription itself, whatever a role below it allows",
+        ),
         "open_accepts_any_key": Switch(
             True,
             "where no key is needed, a wrong one is let through: probes must not trust such an API",

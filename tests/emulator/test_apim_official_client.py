@@ -151,7 +151,15 @@ def test_the_client_reads_the_service_and_both_lists_of_services(azure: RunningE
     assert [item.id for item in in_group] == [item.id for item in in_all] == [service.id]
 
 
-def test_a_role_at_the_resource_group_does_not_list_services_above_it(client: ApiManagementClient) -> None:
+def test_all_services_are_listed_as_far_as_one_may_read_them_unless_switched(
+    azure: RunningEmulator, connect: Connect
+) -> None:
+    described = seed.default_description()
+    described["services"].append({"name": "other-apim", "resource_group": "other"})
+    azure.seed(described)
+    assert [item.name for item in connect().api_management_service.list()] == ["shop-apim"]
+    azure.seed({**described, "switches": {"lists_show_what_may_be_read": False}})
+    client = connect()
     assert len(list(client.api_management_service.list_by_resource_group("rg"))) == 1
     with pytest.raises(HttpResponseError, match="AuthorizationFailed"):
         list(client.api_management_service.list())
