@@ -167,11 +167,31 @@ def test_a_drain_below_its_bound_is_refused_with_the_sum_shown(folder: Folder) -
     assert "cache 1 h + longest call 2 min + sink replication 1 min + clocks 1 min = 1 h 4 min" in done.stderr
 
 
+VALUE = "0123456789abcdef0123456789abcdef"
+
+
 def test_a_value_is_never_taken_as_an_argument(filled: Folder) -> None:
-    done = filled.run("key", "set", "fabrikam", "a-value", "--slot", "primary")
-    assert done.returncode == 2
     done = filled.run("key", "set", "fabrikam", "--slot", "primary")
     assert "never as an argument" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("key", "set", "fabrikam", VALUE, "--slot", "primary"),
+        ("key", "set", "fabrikam", "--slot", "primary", "--from-env", VALUE),
+        ("key", "regenerate", "fabrikam", VALUE, "--slot", "primary"),
+        ("key", "show", "fabrikam", VALUE, "--slot", "primary"),
+        ("key", VALUE),
+        ("status", VALUE),
+        ("hold", VALUE, "--because", "an audit"),
+    ],
+    ids=" ".join,
+)
+def test_a_value_that_stands_where_none_belongs_is_not_repeated(filled: Folder, arguments: tuple[str, ...]) -> None:
+    done = filled.run(*(VALUE if each is VALUE else each for each in arguments))
+    assert done.returncode == 2
+    assert "keyturn: " in done.stderr and VALUE not in done.stdout + done.stderr
 
 
 def test_a_defect_is_one_line_that_names_its_type_alone_and_debug_shows_the_rest(filled: Folder) -> None:

@@ -17,9 +17,10 @@ import click
 
 from keyturn.by_hand import unusable
 from keyturn.cli import options, screen
+from keyturn.cli.hushed import NEVER_AN_ARGUMENT, HushedGroup
 from keyturn.cli.looking import chosen
 from keyturn.cli.turning import Work, change, working
-from keyturn.errors import LedgerFault, NotSent, Refused, TryAgain, Unclear
+from keyturn.errors import LedgerFault, NotSent, Refused, TryAgain, Unclear, variable
 from keyturn.model import Kind, NotApplied, Secret, Slot
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ CUT_OFF = click.option(
 )
 
 
-@click.group()
+@click.group(cls=HushedGroup)
 def key() -> None:
     """Show, set or regenerate one slot by hand; enable or disable tenant access."""
 
@@ -121,14 +122,14 @@ def _value(from_env: str | None, stdin: bool) -> Secret:
     """The value that a person gives. Raises click.UsageError; its text is in no message."""
     if from_env:
         if from_env not in os.environ:
-            raise click.UsageError(f"the environment variable {from_env} is not set")
+            raise click.UsageError(f"{variable(from_env)} is not set")
         text = os.environ[from_env]
     elif stdin:
         text = sys.stdin.readline().rstrip("\r\n")
     elif sys.stdin.isatty():
         text = click.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        raise click.UsageError("give the value by --from-env VAR or --stdin; never as an argument")
+        raise click.UsageError(f"give the value by --from-env VAR or --stdin; {NEVER_AN_ARGUMENT}")
     wrong = unusable(text)
     if wrong is not None:
         raise click.UsageError(wrong)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 LISTED = 5
+SHORTEST_VALUE = 32
 
 
 def resolve(names: Sequence[str], ids: Sequence[str]) -> tuple[str, ...]:
@@ -33,12 +34,19 @@ def _one(name: str, ids: Sequence[str]) -> str:
     near = difflib.get_close_matches(wanted, [each.lower() for each in ids], n=LISTED, cutoff=0.5)
     near += [each.lower() for each in ids if wanted and wanted in each.lower() and each.lower() not in near]
     shown = [each for each in ids if each.lower() in near[:LISTED]]
+    said = _repeated(name)
     if shown:
-        raise click.UsageError(f"there is no credential {name}; near it: {', '.join(shown)}")
+        raise click.UsageError(f"there is no credential {said}; near it: {', '.join(shown)}")
     if not ids:
-        raise click.UsageError(f"there is no credential {name}: keyturn knows of none yet")
+        raise click.UsageError(f"there is no credential {said}: keyturn knows of none yet")
     listed = ", ".join(ids[:LISTED])
-    raise click.UsageError(f"there is no credential {name}; there are {len(ids)}, such as {listed}")
+    raise click.UsageError(f"there is no credential {said}; there are {len(ids)}, such as {listed}")
+
+
+def _repeated(name: str) -> str:
+    """The name, unless it may be a value that was given in a name's place: Azure's have 32 characters."""
+    looks_like_one = len(name) >= SHORTEST_VALUE and "/" not in name
+    return "of that name (not repeated here: it looks like a value)" if looks_like_one else name
 
 
 def _is(each: str, wanted: str) -> bool:

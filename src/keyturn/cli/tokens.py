@@ -18,6 +18,7 @@ import click
 
 from keyturn import tokens
 from keyturn.cli import options, screen
+from keyturn.cli.hushed import NEVER_AN_ARGUMENT, HushedGroup
 from keyturn.cli.naming import resolve
 from keyturn.errors import Malformed, NeedsPerson
 from keyturn.model import Credential, Kind, Secret, Slot
@@ -33,7 +34,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 LONGEST_KEY = 256
 MOST_READ = 65_536
 MANAGEMENT = "integration"
-NEVER_AN_ARGUMENT = "never as an argument"
 UNPROVEN = (
     "the short form is proven for gateway tokens only: how Azure checks it for anybody else is written nowhere. "
     "Use --form long; or let Azure make one (--ask-azure --from SERVICE --user ID); or say --unproven and try it"
@@ -64,31 +64,7 @@ TOKEN_ENV = click.option(
 )
 
 
-class _Hushed(click.Command):
-    """Takes no arguments, and does not repeat one: it may be a key or a token, given where none belongs."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.allow_extra_args = True
-        rest = super().parse_args(ctx, args)
-        if rest:
-            raise click.UsageError(f"keys and tokens are {NEVER_AN_ARGUMENT}: shells keep those", ctx)
-        return rest
-
-
-class _HushedGroup(click.Group):
-    """The same for what stands where a command belongs."""
-
-    command_class = _Hushed
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands:
-            raise click.UsageError(f"no such command; there are {', '.join(self.commands)}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_HushedGroup)
+@click.group(cls=HushedGroup)
 def token() -> None:
     """Create, inspect or verify a token that is made from a key."""
 
