@@ -34,6 +34,16 @@ _NOTICE: Final = timedelta(days=12)  # azure-recorded 6: notificationDate is tha
 _FIRST_ROW: Final = 0x4A3F
 
 
+@dataclass(slots=True, frozen=True)
+class Operation:
+    """One operation of an API, as it is described: gateways answer below the API's path whatever is asked."""
+
+    id: str
+    method: str = "GET"
+    url: str = "/*"
+    display_name: str = ""
+
+
 @dataclass(slots=True)
 class Api:
     """An API at `path`. `header` and `query` are where it looks for the key."""
@@ -44,6 +54,7 @@ class Api:
     subscription_required: bool = True
     header: str = DEFAULT_HEADER
     query: str = DEFAULT_QUERY
+    operations: list[Operation] = field(default_factory=list)
     row: int = 0
 
 

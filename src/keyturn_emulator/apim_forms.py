@@ -6,10 +6,11 @@ changes, or what a request may say. `keys` is the only way a key value gets into
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Final
 
-from keyturn_emulator.apim import Api, ApimService, ApimSubscription, Product, User, etag_of
+from keyturn_emulator.apim import Api, ApimService, ApimSubscription, Operation, Product, User, etag_of
 
 # The versions whose manners are known: recorded up to 2022-08-01, published examples for 2024-05-01.
 VERSIONS: Final = ("2019-12-01", "2021-08-01", "2022-08-01", "2024-05-01")
@@ -96,6 +97,23 @@ def api(service: ApimService, entity: Api, under: str = "") -> dict[str, Any]:
         "isCurrent": True,
     }
     return _entity(service, "apis", entity.id, properties, under)
+
+
+def operation(service: ApimService, api: Api, entity: Operation) -> dict[str, Any]:
+    names = re.findall(r"{([^}]+)}", entity.url)
+    properties: dict[str, Any] = {
+        "displayName": entity.display_name or entity.id,
+        "method": entity.method,
+        "urlTemplate": entity.url,
+        "templateParameters": [
+            {"name": name, "description": None, "type": "string", "required": True, "values": []} for name in names
+        ],
+        "description": None,
+        "request": {"description": None, "queryParameters": [], "headers": [], "representations": []},
+        "responses": [],
+        "policies": None,
+    }
+    return _entity(service, "operations", entity.id, properties, f"/apis/{api.id}")
 
 
 def user(service: ApimService, entity: User) -> dict[str, Any]:

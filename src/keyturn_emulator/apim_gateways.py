@@ -7,7 +7,7 @@ write does to the entity (`credentials`), or what a token opens (`configuration`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -24,10 +24,11 @@ from keyturn_emulator.apim_bodies import (
     text,
 )
 from keyturn_emulator.apim_forms import patch_echoes
-from keyturn_emulator.apim_manners import ACTION, LISTING, SERVICE, check_match, comparison, known, page
+from keyturn_emulator.apim_manners import ACTION, LISTING, SERVICE, check_match, known, meeting, page
 from keyturn_emulator.arm_errors import invalid_fields, not_in_this_tier
 from keyturn_emulator.arm_routes import Row, Visit
 from keyturn_emulator.credentials import Place, SelfHostedGateway
+from keyturn_emulator.odata import Field
 from keyturn_emulator.propagation import SLOTS, Slot
 from keyturn_emulator.wire import Answer, indented_json_answer, json_answer
 
@@ -88,19 +89,14 @@ def read_token_wish(visit: Visit, given: Mapping[str, Any]) -> tuple[Slot, datet
 
 def list_gateways(visit: Visit) -> Answer:
     _check_tier(visit)
-    asked = comparison(visit, _FILTERS)
-    found = [
-        entity
-        for entity in visit.service.credentials.gateways.values()
-        if asked is None or (_FILTERS[asked[0]](entity) or "").lower() == asked[1]
-    ]
+    found = meeting(visit, visit.service.credentials.gateways.values(), _FILTERS)
     return page(visit, found, lambda entity: _form(visit, entity, heartbeat=[]), filtered=True)
 
 
-_FILTERS: Final[dict[str, Callable[[SelfHostedGateway], str | None]]] = {
-    "name": lambda entity: entity.id,
-    "region": lambda entity: entity.place.name if entity.place else None,
-    "description": lambda entity: entity.description,
+_FILTERS: Final[dict[str, Field[SelfHostedGateway]]] = {
+    "name": Field(lambda entity, _: entity.id),
+    "region": Field(lambda entity, _: entity.place.name if entity.place else None),
+    "description": Field(lambda entity, _: entity.description),
 }
 
 

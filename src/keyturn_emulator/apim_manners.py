@@ -1,19 +1,19 @@
 """What every operation of the resource provider has in common: If-Match, pages, filters, names that must exist.
 
-Decides: when a tag matches, how a list is cut into pages and linked, and which filters are understood. Never here:
-an operation, or what any one kind of entity looks like.
+Decides: when a tag matches, how a list is filtered, cut into pages and linked. Never here: an operation, what a filter
+may say (`odata`), or what any one kind of entity looks like.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
 from keyturn_emulator.arm_errors import entity_not_found, invalid_fields, not_supported, precondition_failed
 from keyturn_emulator.arm_routes import Visit
+from keyturn_emulator.odata import Field, FilterNotServed, read_filter
 from keyturn_emulator.switches import is_on
 from keyturn_emulator.wire import Answer, indented_json_answer
 
@@ -90,15 +90,13 @@ def number(visit: Visit, name: str, default: int, least: int) -> int:
     return int(given)
 
 
-_COMPARISON: Final = re.compile(r"\s*(?:properties/)?(\w+)\s+eq\s+'((?:[^']|'')*)'\s*")
-
-
-def comparison(visit: Visit, fields: Collection[str]) -> tuple[str, str] | None:
-    """Field and value of a `$filter`, in lower case: one `field eq 'value'`. Anything richer is refused by name."""
+def meeting(visit: Visit, found: Iterable[Entity], fields: Mapping[str, Field[Entity]]) -> list[Entity]:
+    """Those of `found` that the request's `$filter` chooses, or all. Raises ArmError 501 naming what is not served."""
     text = visit.call.param("$filter")
     if text is None:
-        return None
-    match = _COMPARISON.fullmatch(text)
-    if match is None or match[1].lower() not in fields:
-        raise not_supported(f"the $filter {text}")
-    return match[1].lower(), match[2].replace("''", "'").lower()
+        return list(found)
+    try:
+        meets = read_filter(text, fields)
+    except FilterNotServed as error:
+        raise not_supported(str(error)) from error
+    return [entity for entity in found if meets(entity)]

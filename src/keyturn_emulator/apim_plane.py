@@ -14,16 +14,18 @@ from keyturn_emulator import apim_forms as forms
 from keyturn_emulator import apim_gateways, apim_named_values, apim_tenant, apim_users
 from keyturn_emulator.apim import MASTER, ApimService, ApimSubscription, etag_of
 from keyturn_emulator.apim_bodies import duplicates, read_create, read_update
-from keyturn_emulator.apim_manners import ACTION, LISTING, SERVICE, check_match, comparison, known, page
+from keyturn_emulator.apim_manners import ACTION, LISTING, SERVICE, check_match, known, meeting, page
 from keyturn_emulator.arm_errors import entity_not_found, invalid_fields
 from keyturn_emulator.arm_routes import Row, Visit
+from keyturn_emulator.odata import Field
 from keyturn_emulator.propagation import Slot
 from keyturn_emulator.rbac import allows
 from keyturn_emulator.switches import is_on
 from keyturn_emulator.wire import Answer, indented_json_answer, json_answer
 
 _SID: Final = re.compile(r"[^*#&+:<>?]{1,256}")
-_WRITING: Final = frozenset({"notify", "appType"})
+# What may stand beside a PUT or PATCH, and the values that the contract names.
+_WRITING: Final = {"notify": ("true", "false"), "appType": ("portal", "developerPortal")}
 
 # one apim subscription
 
@@ -41,6 +43,7 @@ def head_subscription(visit: Visit) -> Answer:
 def put_subscription(visit: Visit) -> Answer:
     """Create, or replace what the body names. Keys that it does not name stay, or are drawn."""
     service, sid = visit.service, visit.names["sid"]
+    _check_writing(visit)
     if not _SID.fullmatch(sid):
         raise invalid_fields(("sid", "The id must be 1 to 256 characters without any of *#&+:<>?"))
     entity = service.find(sid)
@@ -57,6 +60,7 @@ def put_subscription(visit: Visit) -> Answer:
 
 
 def patch_subscription(visit: Visit) -> Answer:
+    _check_writing(visit)
     entity = _entity(visit)
     check_match(visit, entity, needed=True)
     values = read_update(visit.service, visit.call.body)
@@ -148,6 +152,19 @@ def get_api(visit: Visit) -> Answer:
     return indented_json_answer(200, forms.api(visit.service, api), {"ETag": etag_of(api.row)})
 
 
+def list_operations(visit: Visit) -> Answer:
+    api = known(visit.service.apis, visit.names["api"], "API")
+    return page(visit, api.operations, lambda item: forms.operation(visit.service, api, item))
+
+
+def get_operation(visit: Visit) -> Answer:
+    """It shares the ETag of its API: the emulator writes neither."""
+    api = known(visit.service.apis, visit.names["api"], "API")
+    operation = known({item.id.lower(): item for item in api.operations}, visit.names["operation"], "Operation")
+    form = forms.operation(visit.service, api, operation)
+    return indented_json_answer(200, form, {"ETag": etag_of(api.row)})
+
+
 # services
 
 
@@ -187,8 +204,8 @@ ROWS: Final = (
     Row("GET", f"{SERVICE}|subscriptions", f"{ACTION}/subscriptions/read", list_subscriptions, LISTING),
     Row("GET", f"{_ONE}|", f"{ACTION}/subscriptions/read", get_subscription),
     Row("HEAD", f"{_ONE}|", f"{ACTION}/subscriptions/read", head_subscription),
-    Row("PUT", f"{_ONE}|", f"{ACTION}/subscriptions/write", put_subscription, _WRITING, body=True),
-    Row("PATCH", f"{_ONE}|", f"{ACTION}/subscriptions/write", patch_subscription, _WRITING, body=True),
+    Row("PUT", f"{_ONE}|", f"{ACTION}/subscriptions/write", put_subscription, frozenset(_WRITING), body=True),
+    Row("PATCH", f"{_ONE}|", f"{ACTION}/subscriptions/write", patch_subscription, frozenset(_WRITING), body=True),
     Row("DELETE", f"{_ONE}|", f"{ACTION}/subscriptions/delete", delete_subscription),
     Row(
         "POST",
@@ -234,6 +251,19 @@ ROWS: Final = (
     ),
     Row("GET", f"{SERVICE}|apis", f"{ACTION}/apis/read", list_apis, LISTING),
     Row("GET", f"{SERVICE}/apis/{{api}}|", f"{ACTION}/apis/read", get_api),
+    Row(
+        "GET",
+        f"{SERVICE}/apis/{{api}}|operations",
+        f"{ACTION}/apis/operations/read",
+        list_operations,
+        LISTING,
+    ),
+    Row(
+        "GET",
+        f"{SERVICE}/apis/{{api}}/operations/{{operation}}|",
+        f"{ACTION}/apis/operations/read",
+        get_operation,
+    ),
     *apim_gateways.ROWS,
     *apim_tenant.ROWS,
     *apim_users.ROWS,
@@ -242,6 +272,17 @@ ROWS: Final = (
 
 
 # checks
+
+
+def _check_writing(visit: Visit) -> None:
+    """`notify` would send a mail, `appType` says from which portal; here neither changes anything."""
+    wrong = [
+        (name, f"The value must be one of {', '.join(values)}")
+        for name, values in _WRITING.items()
+        if (given := visit.call.param(name)) is not None and given.lower() not in {value.lower() for value in values}
+    ]
+    if wrong:
+        raise invalid_fields(*wrong)
 
 
 def _entity(visit: Visit) -> ApimSubscription:
@@ -262,33 +303,31 @@ def _check_duplicates(visit: Visit, values: dict[str, Any]) -> None:
 
 
 def _subscriptions(visit: Visit, under: str, found: Iterable[ApimSubscription]) -> Answer:
-    chosen = _filter(visit)
     return page(
         visit,
-        [entity for entity in found if chosen(entity)],
+        meeting(visit, found, _filters(visit.service)),
         lambda entity: forms.subscription(visit.service, entity, visit.version, under=under),
         filtered=True,
     )
 
 
-_FILTERS: Final[dict[str, Callable[[ApimService, ApimSubscription], str | None]]] = {
-    "name": lambda _, entity: entity.sid,
-    "displayname": lambda _, entity: entity.display_name,
-    "state": lambda _, entity: entity.state,
-    "scope": lambda service, entity: f"{service.id}{entity.scope}",
-    "ownerid": lambda service, entity: f"{service.id}/users/{entity.owner}" if entity.owner else None,
-    "productid": lambda _, entity: entity.product,
-    "userid": lambda _, entity: entity.owner,
-}
+def _filters(service: ApimService) -> dict[str, Field[ApimSubscription]]:
+    """The documented fields (azure-facts 1.4)."""
+    return {
+        "name": Field(lambda entity, _: entity.sid),
+        "displayname": Field(lambda entity, _: entity.display_name),
+        "statecomment": Field(lambda entity, _: entity.state_comment),
+        "ownerid": Field(
+            lambda entity, text: _spelled(service, f"/users/{entity.owner}", text) if entity.owner else None
+        ),
+        "scope": Field(lambda entity, text: _spelled(service, entity.scope, text)),
+        "userid": Field(lambda entity, _: entity.owner),
+        "productid": Field(lambda entity, _: entity.product),
+        "state": Field(lambda entity, _: entity.state, equality_only=True),
+    }
 
 
-def _filter(visit: Visit) -> Callable[[ApimSubscription], bool]:
-    """Ids in a filter may be relative (azure-recorded 5)."""
-    asked = comparison(visit, _FILTERS)
-    if asked is None:
-        return lambda _: True
-    service, (field, wanted) = visit.service, asked
-    read = _FILTERS[field]
-    if field in {"scope", "ownerid"} and not wanted.startswith("/subscriptions/"):
-        wanted = service.id.lower() + wanted
-    return lambda entity: (read(service, entity) or "").lower() == wanted
+def _spelled(service: ApimService, relative: str, compared_with: str) -> str:
+    """An id in full, unless the filter's text is a relative one: that matches too (azure-recorded 5)."""
+    is_relative = compared_with.startswith("/") and not compared_with.lower().startswith("/subscriptions/")
+    return relative if is_relative else f"{service.id}{relative}"

@@ -269,7 +269,7 @@ class ArmRoom:
         service = self._world.services.get(key)
         if service is None:
             if is_on(self._world, "service_not_found_by_arm"):
-                raise arm_errors.arm_resource_not_found(name, visit.names["group"])
+                raise arm_errors.arm_resource_not_found(f"{_PROVIDER}/service", name, visit.names["group"])
             raise arm_errors.service_not_found(name)
         least = service.min_api_version
         if least is not None and visit.version < least:

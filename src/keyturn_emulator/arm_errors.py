@@ -121,9 +121,9 @@ def authorization_failed(client_id: str, object_id: str, action: str, scope: str
     return ArmError(403, "AuthorizationFailed", message)
 
 
-def arm_resource_not_found(service: str, resource_group: str) -> ArmError:
+def arm_resource_not_found(kind: str, name: str, resource_group: str) -> ArmError:
     message = (
-        f"The Resource 'Microsoft.ApiManagement/service/{service}' under resource group '{resource_group}' "
+        f"The Resource '{kind}/{name}' under resource group '{resource_group}' "
         "was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"
     )
     return ArmError(404, "ResourceNotFound", message)

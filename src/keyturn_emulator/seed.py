@@ -25,6 +25,7 @@ from keyturn_emulator.apim import (
     STATES,
     Api,
     ApimService,
+    Operation,
     Product,
     User,
 )
@@ -342,11 +343,27 @@ def _user(part: _Reader, service: ApimService) -> None:
 
 def _apim_subscription(part: _Reader, service: ApimService) -> None:
     sid, owner = part.take("sid", str), part.take("owner", str, None)
+            operations=[_operation(row) for row in part.each("operations")] or [Operation("any", display_name="Any")],
     scope = _scope(part, service)
     if owner is not None and owner.lower() not in service.users:
         part.problem("owner", f"there is no user {owner}")
     if service.find(sid) is not None:
         part.problem("sid", f"{sid} stands here twice")
+def _operation(row: _Reader) -> Operation:
+    """`url` is its template below the API's path; an API that describes none has one `GET /*`."""
+    name = row.take("id", str)
+    made = Operation(
+        id=name,
+        method=row.take("method", str, "GET").upper(),
+        url=row.take("url", str, "/"),
+        display_name=row.take("display_name", str, name),
+    )
+    if not made.url.startswith("/"):
+        row.problem("url", "must start with a slash")
+    row.close()
+    return made
+
+
         sid = f"{sid}-again"
     service.add_subscription(
         sid,
@@ -466,7 +483,18 @@ def default_description() -> dict[str, Any]:
                 "name": "shop-apim",
                 "location": "West Europe",
                 "sku": "Developer",
-                "apis": [{"id": "orders", "path": "orders"}, {"id": "status", "path": "status"}],
+                "apis": [
+                    {
+                        "id": "orders",
+                        "path": "orders",
+                        "operations": [
+                            {"id": "list-orders", "url": "/"},
+                            {"id": "get-order", "url": "/{id}"},
+                            {"id": "place-order", "method": "POST", "url": "/"},
+                        ],
+                    },
+                    {"id": "status", "path": "status", "operations": [{"id": "get-status", "url": "/"}]},
+                ],
                 "products": [
                     {"id": "gold", "display_name": "Gold", "apis": ["orders", "status"]},
                     {"id": "silver", "display_name": "Silver", "apis": ["orders", "status"]},

@@ -174,6 +174,56 @@ def test_the_client_reads_products_and_their_apis_and_subscriptions(client: ApiM
     assert [item.name for item in client.user_subscription.list(*SERVICE, "contoso")] == ["contoso"]
 
 
+def names(found: Any) -> list[str]:
+    return [item.name for item in found]
+
+
+def test_the_client_filters_and_pages_every_list_of_apim_subscriptions(client: ApiManagementClient) -> None:
+    words = "contains(displayName,'i') and not (productId eq 'gold')"
+    assert names(client.subscription.list(*SERVICE, filter=words)) == ["master", "northwind", "tailspin"]
+    pages: Any = client.product_subscriptions.list(
+        *SERVICE, "gold", filter="startswith(name,'c') or name gt 'd'", top=1
+    )
+    assert [names(page) for page in pages.by_page()] == [["contoso"], ["fabrikam"]]
+    assert names(client.product_subscriptions.list(*SERVICE, "gold", skip=1)) == ["fabrikam"]
+    assert names(client.user_subscription.list(*SERVICE, "contoso", filter="state eq 'active'")) == ["contoso"]
+    assert names(client.user_subscription.list(*SERVICE, "contoso", filter="state eq 'suspended'")) == []
+
+
+def test_the_client_reads_one_as_its_users(client: ApiManagementClient) -> None:
+    found: Any = client.user_subscription.get(*SERVICE, "contoso", "contoso")
+    assert found.id.endswith("/users/contoso/subscriptions/contoso")
+    assert found.type == "Microsoft.ApiManagement/service/users/subscriptions"
+    listed: list[Any] = list(client.product_subscriptions.list(*SERVICE, "gold", top=1, filter="name eq 'contoso'"))
+    assert listed[0].type == "Microsoft.ApiManagement/service/products/subscriptions"
+    with pytest.raises(ResourceNotFoundError):
+        client.user_subscription.get(*SERVICE, "contoso", "fabrikam")
+
+
+def test_the_client_writes_with_a_notice_and_the_portals_kind(client: ApiManagementClient) -> None:
+    wanted = SubscriptionCreateParameters(scope="/products/gold", display_name="New")
+    made = client.subscription.create_or_update(*SERVICE, "new", wanted, notify=True, app_type="developerPortal")
+    assert made.state == "active"
+    change = SubscriptionUpdateParameters(state="suspended")
+    changed: Any = client.subscription.update(*SERVICE, "new", "*", change, notify=False, app_type="portal")
+    assert changed.state == "suspended"
+    with pytest.raises(HttpResponseError, match="One or more fields contain incorrect values") as refused:
+        client.subscription.update(*SERVICE, "new", "*", change, app_type="nowhere")
+    assert refused.value.status_code == 400
+
+
+def test_the_client_reads_the_operations_of_an_api(client: ApiManagementClient) -> None:
+    found: list[Any] = list(client.api_operation.list_by_api(*SERVICE, "orders"))
+    assert [(item.name, item.method, item.url_template) for item in found] == [
+        ("list-orders", "GET", "/"),
+        ("get-order", "GET", "/{id}"),
+        ("place-order", "POST", "/"),
+    ]
+    one: Any = client.api_operation.get(*SERVICE, "orders", "get-order")
+    assert [parameter.name for parameter in one.template_parameters] == ["id"]
+    assert [item.name for item in client.api.list_by_service(*SERVICE)] == ["orders", "status"]
+
+
 def test_a_service_that_does_not_exist_is_an_error_of_the_clients_own_class(client: ApiManagementClient) -> None:
     with pytest.raises(ResourceNotFoundError, match="Api service does not exist: nowhere"):
         client.subscription.get("rg", "nowhere", "contoso")

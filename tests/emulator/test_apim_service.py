@@ -111,6 +111,8 @@ def test_users_are_listed_with_the_administrator_first(azure: SmallAzure) -> Non
         ("products/none", "Product not found."),
         ("products/none/apis", "Product not found."),
         ("apis/none", "API not found."),
+        ("apis/none/operations", "API not found."),
+        ("apis/orders/operations/none", "Operation not found."),
     ],
 )
 def test_what_is_missing_is_named_by_its_kind(azure: SmallAzure, path: str, message: str) -> None:
@@ -124,3 +126,24 @@ def test_one_product_and_one_api_are_told_with_an_etag_of_their_own(azure: Small
     assert len(set(tags)) == 3
     assert all(tag.startswith('"') and tag.endswith('"') for tag in tags)
     assert "ETag" not in azure.ask("GET", "products").headers
+
+
+def test_an_api_that_describes_no_operations_has_one_for_everything(azure: SmallAzure) -> None:
+    (listed,) = content(azure.ask("GET", "apis/orders/operations"))["value"]
+    assert listed["id"] == f"{SERVICE}/apis/orders/operations/any"
+    assert listed["type"] == "Microsoft.ApiManagement/service/apis/operations"
+    assert (listed["properties"]["method"], listed["properties"]["urlTemplate"]) == ("GET", "/*")
+    one = azure.ask("GET", "apis/orders/operations/ANY")
+    assert content(one) == listed
+    assert one.headers["ETag"] == azure.ask("GET", "apis/orders").headers["ETag"]
+
+
+def test_described_operations_tell_their_method_and_template() -> None:
+    operations = [{"id": "get-one", "url": "/{kind}/{id}"}, {"id": "make", "method": "post", "display_name": "Make"}]
+    described = {"name": "one", "apis": [{"id": "things", "path": "things", "operations": operations}]}
+    azure = SmallAzure(services=[described])
+    first, second = content(azure.ask("GET", "apis/things/operations"))["value"]
+    assert (first["properties"]["displayName"], first["properties"]["method"]) == ("get-one", "GET")
+    assert [parameter["name"] for parameter in first["properties"]["templateParameters"]] == ["kind", "id"]
+    assert (second["properties"]["displayName"], second["properties"]["urlTemplate"]) == ("Make", "/")
+    assert second["properties"]["method"] == "POST"

@@ -497,6 +497,26 @@ def test_a_patch_with_a_wrong_field_changes_nothing_at_all(
     assert (azure.etag("contoso"), azure.keys("contoso")) == before
 
 
+@pytest.mark.parametrize(
+    ("query", "targets"),
+    [
+        ({"notify": "perhaps"}, ["notify"]),
+        ({"appType": "app", "notify": "1"}, ["notify", "appType"]),
+        ({"notify": "True", "appType": "developerportal"}, []),
+    ],
+)
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_notify_and_app_type_are_one_of_their_values_and_change_nothing(
+    azure: SmallAzure, method: str, query: dict[str, str], targets: list[str]
+) -> None:
+    body = {"properties": {"scope": "/products/gold", "displayName": "Contoso"}}
+    tag = azure.etag("contoso")
+    answer = azure.ask(method, "subscriptions/contoso", body, match="*", query=query)
+    assert answer.status == (400 if targets else 200)
+    assert [detail["target"] for detail in content(answer).get("error", {}).get("details", [])] == targets
+    assert azure.etag("contoso") == tag
+
+
 def test_a_refused_key_value_is_not_repeated_in_the_error(azure: SmallAzure) -> None:
     value = "do-not-repeat-" * 20
     assert value not in azure.patch("contoso", {"primaryKey": value}).body.decode()

@@ -242,7 +242,7 @@ def test_a_service_may_demand_a_newer_version() -> None:
         ("POST", ENTITY, {}, f"POST {ENTITY}"),
         ("GET", ENTITY, {"query": {"$expand": "user"}}, "$expand"),
         ("GET", ENTITY, {"query": {"$top": "1"}}, "$top"),
-        ("GET", f"{SERVICE}/subscriptions", {"query": {"$filter": "startswith(name,'c')"}}, "startswith"),
+        ("GET", f"{SERVICE}/subscriptions", {"query": {"$filter": "indexof(name,'c')"}}, "indexof"),
         ("GET", f"{SERVICE}/products", {"query": {"$filter": "name eq 'gold'"}}, "$filter"),
         ("GET", ENTITY, {"match": "*"}, "If-Match"),
         ("POST", f"{ENTITY}/regeneratePrimaryKey", {"match": "*"}, "If-Match"),
