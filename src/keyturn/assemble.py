@@ -622,6 +622,17 @@ def _is_signable(entry: PolicyEntry, credential: Credential) -> bool:
     return not needed or signable(credential)
 
 
+def arm_to_begin(config: Config) -> Arm:
+    """Resource Manager, signed in, for a configuration that names no service yet: it is what `init` writes one with.
+
+    Raises Misconfigured."""
+    from keyturn.azure.pipeline import Arm
+
+    refuse_foreign_emulator(config)
+    refuse_missing_authorities(config)
+    return Arm(_identity(config, _cloud(config.cloud)), clock_of(config))
+
+
 class Unknowable:
     """Stands for the sinks of a credential that Azure does not list: they cannot be read, so no slot is written."""
 

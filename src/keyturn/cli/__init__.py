@@ -22,6 +22,7 @@ VERSION = "0.1.0"
 """The distribution's; written here because looking it up costs a command as much as everything else it does."""
 
 COMMANDS = {
+    "init": ("keyturn.cli.starting", "Write a first configuration from what a service has."),
     "plan": ("keyturn.cli.looking", "Tell what would happen, and change nothing."),
     "run": ("keyturn.cli.turning", "Advance everything that can move now."),
     "rotate": ("keyturn.cli.turning", "Rotate credentials now."),

@@ -1,0 +1,1 @@
+"""The first configuration: its text, and what a reader of configurations makes of it."""
