@@ -3,7 +3,8 @@
 
 Starts the emulator, callers that know nothing of keyturn, and keyturn itself, all as programs of their own, in a
 temporary folder. Rooms: control (programs, the emulator's control API), stage (what stands there), conductor (who
-moves time), plug, naive, play (the acts), screen. Never here: importing the emulator, or a rule of keyturn.
+moves time), plug, naive, play (the acts), screen; signed_in and doors (the scene of the tokens); drift, incidents and
+reckoning (that of the drift). Never here: importing the emulator, or a rule of keyturn.
 """
 
 from __future__ import annotations
@@ -22,44 +23,55 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from keyturn.demo.drift import Outcome as DriftOutcome
     from keyturn.demo.play import Outcome
     from keyturn.demo.screen import Screen
     from keyturn.demo.signed_in import Outcome as SignedInOutcome
 
 MANY = 1000
+MANY_ENOUGH = 24
 
 
 @click.command()
-@click.option("--credentials", type=click.IntRange(1, MANY), default=24, show_default=True, help="How many to rotate.")
+@click.option(
+    "--credentials",
+    type=click.IntRange(1, MANY),
+    show_default="24; 12 with --scene drift",
+    help="How many to rotate.",
+)
 @click.option("--pull-plug", is_flag=True, help="SIGKILL keyturn six times on stage, and start it again.")
 @click.option("--naive", is_flag=True, help="Rotate the way scripts do. Calls are refused, so it exits 1.")
 @click.option(
     "--scene",
-    type=click.Choice(["fleet", "tokens"]),
+    type=click.Choice(["fleet", "tokens", "drift"]),
     default="fleet",
     show_default=True,
-    help="tokens: a self-hosted gateway and a management client stay signed in for 90 days.",
+    help="tokens: a self-hosted gateway and a management client stay signed in for 90 days. drift: two keyturns, and "
+    "somebody else who changes keys and secrets.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Draws the instants of --pull-plug.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Draws the instants of --pull-plug, of drift.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on the last line.")
-def demo(*, credentials: int, pull_plug: bool, naive: bool, scene: str, seed: int, as_json: bool) -> int:
+def demo(*, credentials: int | None, pull_plug: bool, naive: bool, scene: str, seed: int, as_json: bool) -> int:
     """Watch a fleet being rotated through a whole period, in emulated time; no Azure account is needed.
 
     An Azure of its own runs beside it, and callers that keep their key for an hour call all the time. They and the
-    gateways count refused calls independently. Exits 1 if a call was refused or a credential was not rotated.
+    gateways count refused calls independently. Exits 1 if a call was refused, but by somebody else's doing and within
+    the bound that the protocol gives, or a credential was not rotated.
     """
     if naive and pull_plug:
         raise click.UsageError("--pull-plug kills keyturn, and --naive runs without it")
+    if scene != "fleet" and (naive or pull_plug):
+        raise click.UsageError(f"--naive and --pull-plug play with the fleet, not with --scene {scene}")
     if scene == "tokens":
-        if naive or pull_plug:
-            raise click.UsageError("--naive and --pull-plug play with the fleet, not with --scene tokens")
         return _play_tokens(as_json=as_json)
+    if scene == "drift":
+        return _play_drift(credentials, seed, as_json=as_json)
     from keyturn.demo.screen import Screen
 
     screen = Screen(plain=as_json)
     screen.say("Starting an Azure of its own (emulated time) …")
     with _ending_on_signals(), _folder() as folder:
-        outcome = _play(folder, screen, credentials, seed if pull_plug else None, naive)
+        outcome = _play(folder, screen, credentials or MANY_ENOUGH, seed if pull_plug else None, naive)
     _tell_outcome(outcome, as_json=as_json)
     return 0 if outcome.is_good else 1
 
@@ -114,6 +126,65 @@ def _play_tokens(*, as_json: bool) -> int:
             azure.close()
     _tell_signed_in(outcome, as_json=as_json)
     return 0 if outcome.is_good else 1
+
+
+def _play_drift(credentials: int | None, seed: int, *, as_json: bool) -> int:
+    """The scene of the drift. Its exit code. Raises UsageError."""
+    from keyturn.demo import drift
+    from keyturn.demo.control import EmulatedAzure
+    from keyturn.demo.screen import Screen
+
+    many = drift.USUAL if credentials is None else credentials
+    if not drift.FEWEST <= many <= drift.MOST:
+        raise click.UsageError(f"--scene drift takes {drift.FEWEST} to {drift.MOST} credentials, not {many}")
+    screen = Screen(plain=as_json)
+    screen.say("Starting an Azure of its own (emulated time) …")
+    with _ending_on_signals(), _folder() as folder:
+        azure = EmulatedAzure.start()
+        try:
+            play = drift.Drift(azure, folder, drift.settings(many), screen, seed=seed)
+            try:
+                play.open()
+                screen.say(
+                    f"It is running: {many} apim subscriptions, {many} callers, and two keyturns with one ledger."
+                )
+                screen.say("keyturn looks every hour, callers keep their key for 1 h, and the drain is 6 h.\n")
+                screen.open()
+                outcome = play.perform()
+            finally:
+                screen.close()
+                play.close()
+        finally:
+            azure.close()
+    _tell_drift(outcome, as_json=as_json)
+    return 0 if outcome.is_good else 1
+
+
+def _tell_drift(outcome: DriftOutcome, *, as_json: bool) -> None:
+    from keyturn.demo import reckoning
+
+    click.echo(f"\nDone in {outcome.seconds:.0f} s ({round(outcome.emulated.total_seconds() / 3600)} h emulated).")
+    for line in reckoning.table(outcome.found, outcome.settings):
+        click.echo(line)
+    for line in reckoning.explained(outcome.settings):
+        click.echo(f"  {line}")
+    first, second = outcome.keyturns
+    click.echo(
+        f"calls {outcome.calls:,} · refused {outcome.refused_by_callers} (callers) {outcome.refused_by_gateways} "
+        f"(gateways) · outside the bounds {outcome.outside}\n"
+        f"rotations meanwhile {outcome.rotated} of {outcome.rotating} · live values in sinks {outcome.alive} of "
+        f"{len(outcome.found)} · steps {first} + {second}"
+    )
+    for complaint in outcome.complaints:
+        click.echo(f"keyturn complained: {complaint}")
+    if outcome.errors:
+        click.echo(f"{outcome.errors} calls got no answer: the stage itself was at fault, so this proves nothing")
+    if outcome.leaks:
+        click.echo(f"a key value can be read in {', '.join(outcome.leaks)}: that must never be, please report it")
+    else:
+        click.echo("no key value stands in what keyturn wrote")
+    if as_json:
+        click.echo(json.dumps(outcome.in_json()))
 
 
 def _tell_signed_in(outcome: SignedInOutcome, *, as_json: bool) -> None:

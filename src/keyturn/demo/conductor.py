@@ -1,9 +1,10 @@
 """The one who moves emulated time.
 
-Time moves only while keyturn waits: its clock tells the emulator until when. A step goes to the earliest such
-instant, but is at most `most` (a quarter of the callers' cache time, while any credential is not idle) and at least
-`least`, so that waits of a fraction of a second for the budget pass together: that keyturn wakes a few seconds late is
-what it must bear anyway. After each step every caller calls. Never here: a judgement about keyturn.
+Time moves only while keyturn waits (all of them, where there are several): its clock tells the emulator until when. A
+step goes to the earliest such instant, but is at most `most` (a quarter of the callers' cache time, while any
+credential is not idle) and at least `least`, so that waits of a fraction of a second for the budget pass together: that
+keyturn wakes a few seconds late is what it must bear anyway. After each step every caller calls. Never here: a
+judgement about keyturn.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Conductor:
         self._between = between
         self._most, self._least = most, min(least, most)
         self._sequence = 0
-        self._busy_at = 0.0
+        self._busy_at = machine_seconds()
 
     def step(self, span: timedelta) -> None:
         """Let `span` pass, then let every caller call."""
@@ -50,6 +51,7 @@ class Conductor:
         self.steps += 1
         self.waiting_long = span >= self._most
         self._after_step()
+        self._busy_at = machine_seconds()
 
     def pass_time(self, span: timedelta, step: timedelta) -> None:
         """Let `span` pass in steps, while nothing rotates."""
@@ -66,22 +68,26 @@ class Conductor:
                 return code
             if stopped():
                 return None
-            span = self._wanted()
+            span = self.wanted()
             if span is not None:
                 self.step(span)
-                self._busy_at = machine_seconds()
             else:
-                self._between()
-                time.sleep(PAUSE)
+                self.pause()
 
-    def _wanted(self) -> timedelta | None:
-        """How far time may move now: None while keyturn works, seen by requests arriving between two looks."""
+    def pause(self) -> None:
+        """Give keyturn a moment to work."""
+        self._between()
+        time.sleep(PAUSE)
+
+    def wanted(self, programs: int = 1) -> timedelta | None:
+        """How far time may move now: None while any of so many keyturns works, seen by requests arriving between two
+        looks, and by its not waiting. Raises StageFault."""
         before, self._sequence = self._sequence, self.control.sequence(self._sequence)
         if before != self._sequence:
             self._busy_at = machine_seconds()
             return None
         now, waiters = self.control.clock()
-        if waiters:
+        if len({waiter.name for waiter in waiters}) >= programs:  # each keyturn waits under a name of its own
             earliest = min(waiter.until for waiter in waiters)
             return max(min(earliest - now, self._most), self._least)
         if machine_seconds() - self._busy_at > PATIENCE:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -28,6 +29,9 @@ ENDING: Final = 5.0
 """Machine seconds that a program may take to end when it is asked to."""
 REFUSED: Final = frozenset({"missing", "unknown-value", "dead-value", "not-yet", "inactive", "out-of-scope"})
 """What a gateway counts as a refused call."""
+CALLING: Final = "caller/"
+"""What the agent of a caller begins with; its name follows."""
+KEYTURN: Final = (sys.executable, "-m", "keyturn")
 
 
 class StageFault(KeyturnError):
@@ -176,8 +180,15 @@ class Control:
 
     def refused_callers(self) -> int:
         """The calls of callers (not of probes) that the gateways counted as refused."""
-        rows = self.ask("GET", "gateway")["calls"]
-        return sum(row["calls"] for row in rows if row["agent"].startswith("caller/") and row["outcome"] in REFUSED)
+        return sum(self.refused_by_caller().values())
+
+    def refused_by_caller(self) -> dict[str, int]:
+        """The same for each caller by its name; who was never refused is left out."""
+        counts: Counter[str] = Counter()
+        for row in self.ask("GET", "gateway")["calls"]:
+            if row["agent"].startswith(CALLING) and row["outcome"] in REFUSED:
+                counts[row["agent"].removeprefix(CALLING)] += row["calls"]
+        return dict(counts)
 
     def pause_at(self, request: int, match: Mapping[str, str], *, apply: bool) -> None:
         """Hold every matching request from that one on; `apply`: that one takes effect first."""
@@ -249,11 +260,15 @@ class Callers:
         self._program = start([sys.executable, "-m", "keyturn_emulator.callers"], env=azure.env)
         self._program.tell(configuration)
         self.tally = Tally()
+        self.refused: tuple[str, ...] = ()
+        """Who was refused in the last round, once for each call; the callers' program names twenty at most."""
 
     def round(self) -> Tally:
         """Every caller calls once, with the key it has in memory, at this emulated instant."""
         self._program.tell({"cmd": "round"})
-        told = self._program.hear()["total"]
+        heard = self._program.hear()
+        self.refused = tuple(refusal["caller"] for refusal in heard["refusals"])
+        told = heard["total"]
         self.tally = Tally(told["calls"], told["refused"], told["errors"])
         return self.tally
 
@@ -261,10 +276,12 @@ class Callers:
         self._program.close()
 
 
-def keyturn_program(arguments: Sequence[str], env: Mapping[str, str], log: Path) -> Program:
+def keyturn_program(
+    arguments: Sequence[str], env: Mapping[str, str], log: Path, command: Sequence[str] = KEYTURN
+) -> Program:
     """Start keyturn itself, as a person would; what it says is added to `log`."""
     with log.open("ab") as said:
-        return start([sys.executable, "-m", "keyturn", *arguments], env=env, log=said)
+        return start([*command, *arguments], env=env, log=said)
 
 
 def machine_seconds() -> float:

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -36,6 +36,7 @@ GATEWAYS: Final = (("West Europe", 12), ("East US", 28))
 ROTATOR: Final = "8a1f6f5c-0a53-4c0e-a7a7-0c2f5c1d3e11"
 READER: Final = "8a1f6f5c-0a53-4c0e-a7a7-0c2f5c1d3e12"
 OPERATOR: Final = "8a1f6f5c-0a53-4c0e-a7a7-0c2f5c1d3e13"
+TERRAFORM: Final = "8a1f6f5c-0a53-4c0e-a7a7-0c2f5c1d3e14"
 SIGNIN_VARIABLE: Final = "KEYTURN_DEMO_CLIENT_SECRET"
 CONTROL_VARIABLE: Final = "KEYTURN_EMULATOR_SECRET"
 TIMEOUT: Final = 30.0
@@ -110,12 +111,14 @@ class Stage:
         self._app_secret = secrets.token_hex(16)
         self.ever: set[str] = set()
         """Every key value that was seen live: what must be found nowhere but in APIM and in the sinks."""
+        self.first: dict[str, Pair] = {}
+        """What the slots held at the beginning: what a Terraform state file goes on saying."""
 
     def build(self) -> None:
         """Describe the world, and let an operator put the primary values into the vault. Raises StageFault."""
-        first = {sid: Pair(secrets.token_hex(16), secrets.token_hex(16)) for sid in self.sids}
+        first = self.first = {sid: Pair(secrets.token_hex(16), secrets.token_hex(16)) for sid in self.sids}
         self.control.ask("POST", "seed", self._description(first))
-        operator = Client(self.azure, OPERATOR, self._app_secret)
+        operator = self.client(OPERATOR)
         try:
             for sid, pair in first.items():
                 self._put_secret(operator, sid, pair.primary)
@@ -124,8 +127,8 @@ class Stage:
         self.config.write_text(self._configuration(), encoding="utf-8")
         self.note_values()
 
-    def callers(self) -> Callers:
-        """As many callers as credentials, shared out over the gateways."""
+    def callers(self, only: Collection[str] | None = None, *, reread_on_401: bool = False) -> Callers:
+        """As many callers as credentials, shared out over the gateways; `only`: those of these apim subscriptions."""
         hosts = self.gateways()
         rows = [
             {
@@ -135,6 +138,7 @@ class Stage:
                 "url": f"https://{hosts[number % len(hosts)]}/orders/{number}",
             }
             for number, sid in enumerate(self.sids)
+            if only is None or sid in only
         ]
         ready = self.azure.ready
         return Callers(
@@ -149,6 +153,7 @@ class Stage:
                 "client_secret": self._app_secret,
                 "cache": self.settings.cache.total_seconds(),
                 "threads": self.settings.threads,
+                "reread_on_401": reread_on_401,
                 "callers": rows,
             },
         )
@@ -166,7 +171,11 @@ class Stage:
 
     def as_rotator(self) -> Client:
         """Signed in with keyturn's own rights, for the script of `--naive`."""
-        return Client(self.azure, ROTATOR, self._app_secret)
+        return self.client(ROTATOR)
+
+    def client(self, client_id: str) -> Client:
+        """Signed in as one of the applications."""
+        return Client(self.azure, client_id, self._app_secret)
 
     def gateways(self) -> list[str]:
         service = self.control.ask("GET", "snapshot")["services"][0]
@@ -185,7 +194,7 @@ class Stage:
 
     def shown(self) -> dict[str, str]:
         """What the vault shows for each credential."""
-        operator = Client(self.azure, OPERATOR, self._app_secret)
+        operator = self.client(OPERATOR)
         try:
             return {sid: str(self._get_secret(operator, sid)["value"]) for sid in self.sids}
         finally:
@@ -286,6 +295,8 @@ def described(service: Mapping[str, Any], app_secret: str) -> dict[str, Any]:
         (ROTATOR, "Key Vault Secrets Officer"),
         (OPERATOR, "API Management Service Contributor"),
         (OPERATOR, "Key Vault Secrets Officer"),
+        (TERRAFORM, "API Management Service Contributor"),
+        (TERRAFORM, "Key Vault Secrets Officer"),
         (READER, "Key Vault Secrets User"),
     )
     return {
@@ -296,7 +307,12 @@ def described(service: Mapping[str, Any], app_secret: str) -> dict[str, Any]:
         "resource_group": GROUP,
         "applications": [
             {"client_id": client, "secret": app_secret, "display_name": name}
-            for client, name in ((ROTATOR, "rotator"), (READER, "callers"), (OPERATOR, "operator"))
+            for client, name in (
+                (ROTATOR, "rotator"),
+                (READER, "callers"),
+                (OPERATOR, "operator"),
+                (TERRAFORM, "terraform"),
+            )
         ],
         "role_assignments": [{"client_id": client, "role": role, "scope": group} for client, role in roles],
         "services": [{"name": SERVICE, "location": GATEWAYS[0][0], "sku": "Premium", **service}],
