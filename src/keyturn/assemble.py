@@ -233,6 +233,27 @@ class Place(NamedTuple):
     name: str
 
 
+FLEET_FOR = 30.0
+"""Seconds for which one reading of the whole ledger serves the paces of its policies."""
+
+
+class _Fleet:
+    """Every record of the ledger, read anew when the last reading is half a minute old. Thread-safe."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger, self._clock = ledger, clock
+        self._lock = threading.Lock()
+        self._read: tuple[float, tuple[Record, ...]] | None = None
+
+    def __call__(self) -> tuple[Record, ...]:
+        """Raises LedgerFault."""
+        with self._lock:
+            now = self._clock.boottime()
+            if self._read is None or now - self._read[0] >= FLEET_FOR:
+                self._read = now, tuple(self._ledger.records())
+            return self._read[1]
+
+
 class Assembled:
     """A configuration put together. `close` it, or use it in a `with` statement."""
 
@@ -273,7 +294,7 @@ class Assembled:
         from keyturn.turn import HeldValues, Turn
 
         arms: dict[str, Arm] = {}
-        held = HeldValues()
+        held, fleet = HeldValues(), _Fleet(self.ledger, self.clock)
         for alias, service in self.config.services.items():
             cloud = _cloud(service.cloud if service.cloud is not None else self.config.cloud)
             if cloud.name not in arms:
@@ -290,6 +311,7 @@ class Assembled:
                     clock=self.clock,
                     notifier=notifier,
                     held=held,
+                    fleet=fleet,
                 )
 
     def _keyring(self, alias: str, kind: Kind, tenants: Sequence[str] | None = None) -> AnyKeyring:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from keyturn.errors import NeedsPerson
+from keyturn.failing import worked
 from keyturn.model import Event, Hold, Record, Request, Slot, Stage
 
 
@@ -53,7 +54,7 @@ def release(record: Record, because: str, now: datetime) -> tuple[Record, Event]
     """Let a held credential go on where it was. The next look judges anew whatever held it."""
     if record.hold is None:
         raise NeedsPerson(f"{record.id} is not held", hint=f"`keyturn status {record.id}` says what it waits for.")
-    going = record.but(hold=None, not_before=None, waiting=None, failures=0, renewals=0, etag=None)
+    going = worked(record).but(hold=None, not_before=None, waiting=None, renewals=0, etag=None)
     going = going.but(refused_since=None, refused_at=None)
     if record.hold.reason == "in-use":  # drain.max begins anew
         for slot in Slot:

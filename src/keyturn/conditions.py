@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from keyturn.failing import parks_at
 from keyturn.model import Record, Slot, Stage
 from keyturn.plan import KEEPS_TOKENS
-from keyturn.policy import Policy, due_at, spell
+from keyturn.policy import Policy, due_at, spell, starts_at
 
 CONDITIONS: Final = {
     Stage.UNKNOWN: "new",
@@ -207,7 +208,7 @@ def _next(record: Record, policy: Policy | None, now: datetime) -> str:
     if record.stage is Stage.IDLE and not record.failures:
         due = None if policy is None else due_at(record, policy)
         if record.requested is not None or (due is not None and due <= now):
-            return "due now"
+            return _starts(record, policy, now)
         return "" if due is None else f"due in {spell(due - now)}"
     what = _AHEAD.get(record.stage, "look again").format(
         standby=record.turning or "the standby",
@@ -217,6 +218,14 @@ def _next(record: Record, policy: Policy | None, now: datetime) -> str:
     if record.not_before is None or record.not_before <= now:
         return f"{what} now"
     return f"{what} in {spell(record.not_before - now)}"
+
+
+def _starts(record: Record, policy: Policy | None, now: datetime) -> str:
+    """A rotation that is due: now, or when its window opens."""
+    starts = now if policy is None else starts_at(record, policy, now)
+    if starts is None:
+        return "due, no window"
+    return "due now" if starts <= now else f"starts in {spell(starts - now)}"
 
 
 def _why(record: Record, policy: Policy | None, now: datetime) -> str:
@@ -244,6 +253,13 @@ def _old(record: Record) -> Slot | None:
 
 def _notes(record: Record, policy: Policy | None, now: datetime) -> tuple[str, ...]:
     notes = [token.sentence for token in ending(record, now)]
+    parks = None if policy is None else parks_at(record, policy)
+    if record.failures and record.failing_since is not None:
+        failed = f"failed {record.failures} times in {spell(max(now - record.failing_since, timedelta(0)))}"
+        left = (
+            "" if parks is None else f"; parked in {spell(max(parks - now, timedelta(0)))} if it goes on (park_after)"
+        )
+        notes.append(f"{failed}{left}; `keyturn run {record.id}` tries now")
     for sink, life in sorted(record.tokens.items()):
         if now < life.renew_at:
             left, due = spell(life.expires - now), spell(life.renew_at - now)

@@ -249,6 +249,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     requested: Request | None = None
     failures: int = 0
     """Successive turns that failed; resets at the first that does not."""
+    failing_since: datetime | None = None
+    """When the first of them did (UTC)."""
     renewals: int = 0
     """Writes begun since the rotation began; bounds it (invariant 7)."""
     rotations: int = 0

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from keyturn.failing import failed
 from keyturn.model import (
     Event,
     Fingerprint,
@@ -24,7 +25,7 @@ from keyturn.model import (
     Waiting,
     WriteIntent,
 )
-from keyturn.policy import Policy, pause
+from keyturn.policy import Policy
 
 PROBE_PAUSE = timedelta(seconds=15)
 """Between two rounds of probes while gateways still refuse a fresh value."""
@@ -133,17 +134,19 @@ def learn_acknowledged(record: Record, slot: Slot) -> Record:
     return record.with_slot(slot, intent=intent, unsettled_until=unsettled).but(etag=None)
 
 
-def learn_refused(record: Record, slot: Slot, refusal: NotApplied, now: datetime) -> tuple[Record, Event | None]:
+def learn_refused(
+    record: Record, slot: Slot, refusal: NotApplied, policy: Policy, now: datetime
+) -> tuple[Record, Event | None]:
     """The write did not happen (A18). 412: somebody moved the ETag, look again at once; else wait and try again."""
     if refusal.status == 412:
         return record.with_slot(slot, **_withdrawn(record.slot(slot))), None
     record = learn_not_sent(record, slot)
-    failures = record.failures + 1
     reason = "throttled" if refusal.status == 429 else "refused"
     waiting = Waiting(reason=reason, sentence=refusal.sentence, shorter=refusal.hint, rule="A18")
     facts = {"status": str(refusal.status), "code": refusal.code}
     event = Event(at=now, kind="refused", sentence=refusal.sentence, rule="A18", facts=facts)
-    return record.but(failures=failures, not_before=now + pause(failures, refusal.after or 0.0), waiting=waiting), event
+    record, parked = failed(record, policy, waiting, now, refusal.after or 0.0)
+    return record, parked or event
 
 
 def learn_not_sent(record: Record, slot: Slot) -> Record:
@@ -158,14 +161,20 @@ def learn_unclear(record: Record, sentence: str, now: datetime) -> tuple[Record,
 
 
 def learn_no_answer(
-    record: Record, sentence: str, now: datetime, *, hint: str = "", refused: bool = False, after: float = 0.0
+    record: Record,
+    sentence: str,
+    policy: Policy,
+    now: datetime,
+    *,
+    hint: str = "",
+    refused: bool = False,
+    after: float = 0.0,
 ) -> tuple[Record, Event]:
     """A call that changes nothing got no usable answer: wait and try again."""
-    failures = record.failures + 1
-    until = now + pause(failures, after)
     waiting = Waiting(reason="refused" if refused else "unreachable", sentence=sentence, shorter=hint)
     event = Event(at=now, kind="refused" if refused else "unreachable", sentence=sentence)
-    return record.but(failures=failures, not_before=until, waiting=waiting), event
+    record, parked = failed(record, policy, waiting, now, after)
+    return record, parked or event
 
 
 def _withdrawn(kept: SlotRecord) -> dict[str, object]:
@@ -203,6 +212,7 @@ def learn_published(
     written_only: tuple[str, ...],
     refused: Mapping[str, NotApplied],
     silent: Mapping[str, str],
+    policy: Policy,
     now: datetime,
 ) -> tuple[Record, tuple[Event, ...]]:
     """What the sinks answered. A write-only one is confirmed by its answer alone (A14), the others by the next look.
@@ -214,11 +224,10 @@ def learn_published(
         return record, ()
     told = [f"{name} refuses to be written: {refusal.sentence}" for name, refusal in refused.items()]
     sentence = "; ".join([*told, *silent.values()])
-    failures = record.failures + 1
     hint = next((refusal.hint for refusal in refused.values() if refusal.hint), "")
     after = max((refusal.after or 0.0 for refusal in refused.values()), default=0.0)
-    until = now + pause(failures, after)
     reason = "sink-refused" if refused else "sink-unclear"
     waiting = Waiting(reason=reason, rule="A14", sentence=f"{sentence}; both values stay live", shorter=hint)
     event = Event(at=now, kind="refused" if refused else "unclear", sentence=sentence, rule="A14")
-    return record.but(failures=failures, not_before=until, waiting=waiting), (event,)
+    record, parked = failed(record, policy, waiting, now, after)
+    return record, (event,) if parked is None else (event, parked)

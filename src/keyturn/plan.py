@@ -31,12 +31,16 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from keyturn.failing import PARKED, failed, worked
 from keyturn.model import Event, Fingerprint, Hold, Mode, Record, Slot, SlotRecord, Stage, Waiting, WriteIntent
-from keyturn.policy import Policy, Retire, backoff, due, due_at, pause, spell, spread
+from keyturn.policy import HOUR, Policy, Retire, backoff, due, due_at, spell, spread, starts_at
 from keyturn.scene import Scene, Seen, SinkSeen, mark
 
 DISABLED = "disabled"
 """The state of tenant access keys that are switched off."""
+
+PACE_LOOK = HOUR
+"""How often whoever is held back by its fleet's pace looks whether it may start."""
 
 MOST_CANDIDATES = 8
 """Rule A9: so many values are drawn for one renew at most; then a person must look."""
@@ -156,8 +160,9 @@ def rows() -> tuple[Row, ...]:
         Row("confirm first", REPAIRING, _drifted, _confirm_first, (Stage.CONFIRM,), "A12"),
 
         # idle
-        Row("due", IDLE, _due, _start, (Stage.RENEW,)),
+        Row("due", IDLE, _may_start, _start, (Stage.RENEW,)),
         Row("rest, sink unreadable", IDLE, _unreadable, _wait_sinks, rule="A14"),
+        Row("not now", IDLE, _due, _wait_start),
         Row("rest", IDLE, _always, _rest),
 
         # a fresh value for one slot: in RENEW the standby, in RETIRE the old one
@@ -332,16 +337,24 @@ def _wait(
     row: str,
     until: datetime,
     waiting: Waiting,
-    *,
-    failing: bool = False,
 ) -> Step:
     """Store why nothing happens before `until`; the turn ends. A changed reason is a line of history."""
-    failures = s.record.failures + 1 if failing else 0
     until = min(until, s.next_stale or until)  # no wait outlasts a token
-    record = s.record.but(not_before=max(until, s.now), waiting=waiting, failures=failures)
+    record = worked(s.record).but(not_before=max(until, s.now), waiting=waiting)
+    return Step(record=record, row=row, event=_news(s, waiting))
+
+
+def _fail(s: Scene, row: str, waiting: Waiting, after: float = 0.0) -> Step:
+    """The same for what should not be: the pauses grow, and in the end it is parked."""
+    record, parked = failed(s.record, s.policy, waiting, s.now, after)
+    if record.not_before is not None and s.next_stale is not None:
+        record = record.but(not_before=max(min(record.not_before, s.next_stale), s.now))
+    return Step(record=record, row=row, event=parked or _news(s, waiting))
+
+
+def _news(s: Scene, waiting: Waiting) -> Event | None:
     told = s.record.waiting is not None and s.record.waiting.reason == waiting.reason
-    event = Event(at=s.now, kind="wait", sentence=waiting.sentence, rule=waiting.rule)
-    return Step(record=record, row=row, event=None if told else event)
+    return None if told else Event(at=s.now, kind="wait", sentence=waiting.sentence, rule=waiting.rule)
 
 
 def _hold(s: Scene, row: str, reason: str, sentence: str, *, rule: str = "") -> Step:
@@ -358,7 +371,15 @@ def _held(s: Scene) -> bool:
 
 
 KEEPS_TOKENS = frozenset(
-    {"not-accepted", "rolled-back", "in-use", "write-does-not-land", "fence-not-proven", "probe-proves-nothing"}
+    {
+        "not-accepted",
+        "rolled-back",
+        "in-use",
+        "write-does-not-land",
+        "fence-not-proven",
+        "probe-proves-nothing",
+        PARKED,
+    }
 )
 """Holds that stop rotations, and not the renewing of tokens: what is published, and where, is in no doubt."""
 
@@ -414,7 +435,7 @@ def _publish_stale(s: Scene) -> Step:
 def _wait_held(s: Scene) -> Step:
     """The hold stays what it is; a token that is due is tried again after a while."""
     waiting = Waiting(reason="token-stuck", sentence="a token is due for a fresh one, and its sink cannot be given one")
-    return _wait(s, "token stuck", s.now + backoff(s.record.failures + 1), waiting, failing=True)
+    return _fail(s, "token stuck", waiting)
 
 
 def _gone(s: Scene) -> bool:
@@ -438,7 +459,7 @@ def _skewed(s: Scene) -> bool:
 
 def _wait_clock(s: Scene) -> Step:
     waiting = Waiting(reason="clock-skew", rule="A16", sentence=_clocks(s), shorter="set this machine's clock right")
-    return _wait(s, "clocks differ", s.now + backoff(s.record.failures + 1), waiting, failing=True)
+    return _fail(s, "clocks differ", waiting)
 
 
 def _values_unknown(s: Scene) -> bool:
@@ -458,13 +479,12 @@ def _hold_gone(s: Scene) -> Step:
 
 
 def _wait_unreachable(s: Scene) -> Step:
-    after = pause(s.record.failures + 1, s.seen.retry_after)
     waiting = Waiting(
         reason="refused" if s.seen.refused else "unreachable",
         sentence=f"{s.seen.problem}",
-        shorter="grant what is missing, then `keyturn run`" if s.seen.refused else "",
+        shorter=f"grant what is missing, then `keyturn run {s.record.id}`" if s.seen.refused else "",
     )
-    return _wait(s, "entity unreadable", s.now + after, waiting, failing=True)
+    return _fail(s, "entity unreadable", waiting, s.seen.retry_after)
 
 
 def _another_ledger(s: Scene) -> bool:
@@ -507,15 +527,15 @@ def _wait_inactive(s: Scene) -> Step:
     waiting = Waiting(
         reason="not-active",
         sentence=f"the apim subscription is {s.seen.state}: gateways refuse both its values, so nothing can be proven",
-        shorter="activate it in API Management, then `keyturn run`",
+        shorter=f"activate it in API Management, then `keyturn run {s.record.id}`",
     )
     if s.seen.state == DISABLED:
         waiting = Waiting(
             reason="not-active",
             sentence="it is disabled: the management endpoint refuses whatever is made from its values",
-            shorter=f"`keyturn key enable {s.record.id}`, then `keyturn run`",
+            shorter=f"`keyturn key enable {s.record.id}`, then `keyturn run {s.record.id}`",
         )
-    return _wait(s, "not active", s.now + min(s.policy.look_every, timedelta(hours=1)), waiting)
+    return _wait(s, "not active", s.now + min(s.policy.look_every, HOUR), waiting)
 
 
 def _read_values(s: Scene) -> Step:
@@ -713,6 +733,11 @@ def _due(s: Scene) -> bool:
     return due(s.record, s.policy, s.now) is not None
 
 
+def _may_start(s: Scene) -> bool:
+    """A window is open, and nobody of its fleet goes first. A person's request waits for neither."""
+    return _due(s) and starts_at(s.record, s.policy, s.now) == s.now and s.seen.held_back is None
+
+
 def _start(s: Scene) -> Step:
     reason = due(s.record, s.policy, s.now)
     assert reason is not None  # noqa: S101 - the guard asked
@@ -735,11 +760,35 @@ def _rest(s: Scene) -> Step:
     at = due_at(s.record, s.policy)
     until = look if at is None else min(look, at)
     sentence = "nothing to do" if at is None else f"due on {at:%Y-%m-%d %H:%M} UTC"
-    record = s.record.but(looked_at=s.now, failures=0, turning=None, target=None)
+    return _wait(_at_rest(s), "rest", until, Waiting(reason="not-due", sentence=sentence))
+
+
+def _at_rest(s: Scene) -> Scene:
+    """The scene of a credential that is as it should be."""
+    record = worked(s.record).but(looked_at=s.now, turning=None, target=None)
     if record.slot(s.active).published_at is None:  # somebody else published it: its age counts from here
         record = record.with_slot(s.active, published_at=s.now)
-    resting = Scene(record, s.seen, s.policy, s.now)
-    return _wait(resting, "rest", until, Waiting(reason="not-due", sentence=sentence))
+    return Scene(record, s.seen, s.policy, s.now)
+
+
+def _wait_start(s: Scene) -> Step:
+    """It is due, and may not start yet: no window is open, or its fleet's pace holds it back."""
+    reason, opens = due(s.record, s.policy, s.now), starts_at(s.record, s.policy, s.now)
+    assert reason is not None  # noqa: S101 - the guard asked
+    look = s.now + spread(s.record.key, s.policy.look_every)
+    if opens == s.now:
+        sentence = f"{reason.sentence}; {s.seen.held_back}"
+        until, waiting = s.now + PACE_LOOK, Waiting(reason="pace", sentence=sentence)
+    else:
+        hours = ", ".join(str(window) for window in s.policy.windows)
+        when = "not within fifteen days" if opens is None else f"on {opens:%Y-%m-%d %H:%M} UTC"
+        until = look if opens is None else opens
+        waiting = Waiting(
+            reason="outside-window",
+            sentence=f"{reason.sentence}; it starts in its window ({hours}), {when}",
+            shorter=f"`keyturn rotate {s.record.id}` waits for no window",
+        )
+    return _wait(_at_rest(s), "not now", min(look, until), waiting)
 
 
 # -------- rows: writing a slot (A1, A5, A9)
@@ -765,7 +814,7 @@ def _landed_or_renewed(s: Scene) -> bool:
 
 def _confirm_renewed(s: Scene) -> Step:
     slot = s.writing
-    record = s.record.with_slot(slot, intent=None).but(renewed=s.live(slot), failures=0)
+    record = worked(s.record.with_slot(slot, intent=None)).but(renewed=s.live(slot))
     after = Scene(record, s.seen, s.policy, s.now)
     since, at = (None, None) if _landed(s) else _asked(s)
     sentence = f"{slot} holds a fresh value"
@@ -779,7 +828,7 @@ def _asked(s: Scene) -> tuple[datetime | None, datetime | None]:
 
 def _prove_retired(s: Scene) -> Step:
     slot = s.writing
-    record = s.record.with_slot(slot, intent=None).but(failures=0, retired=True)
+    record = worked(s.record.with_slot(slot, intent=None)).but(retired=True)
     after = Scene(record, s.seen, s.policy, s.now)
     return _move(after, "retired", Stage.PROVE, f"the old value in {slot} is dead", rule="A12", target=slot)
 
@@ -842,7 +891,9 @@ def _wait_blocked(s: Scene) -> Step:
     if why.hold:
         return _hold(s, "in use", why.reason, why.sentence, rule=why.rule)
     waiting = Waiting(reason=why.reason, sentence=why.sentence, rule=why.rule, shorter=why.shorter)
-    return _wait(s, "slot not quiet", why.until, waiting, failing=why.reason in {"clock-skew", "sink-unreadable"})
+    if why.reason in {"clock-skew", "sink-unreadable"}:
+        return _fail(s, "slot not quiet", waiting)
+    return _wait(s, "slot not quiet", why.until, waiting)
 
 
 def _in_the_air(s: Scene, slot: Slot) -> WriteIntent | None:
@@ -931,7 +982,7 @@ def _publish_confirmed(s: Scene) -> Step:
 
 def _rotated(s: Scene) -> Scene:
     """The scene with a rotation more, and none under way."""
-    record = s.record.but(rotations=s.record.rotations + 1, failures=0)
+    record = worked(s.record).but(rotations=s.record.rotations + 1)
     record = record.but(turning=None, target=None, renewed=None, retired=False)
     return Scene(record, s.seen, s.policy, s.now)
 
@@ -960,7 +1011,7 @@ def _waited(s: Scene) -> bool:
 
 def _note_confirmed(s: Scene) -> Step:
     slot, probed = s.target, s.policy.probe is not None
-    record = s.record.with_slot(slot, confirmed=s.live(slot), proven=probed).but(failures=0)
+    record = worked(s.record.with_slot(slot, confirmed=s.live(slot), proven=probed))
     how = "every gateway accepted it" if probed else "not proven: waited for propagation, no probe is configured"
     event = Event(at=s.now, kind="confirm", sentence=f"{slot} confirmed: {how}", rule="A17" if probed else "A3")
     return Step(record=record.but(not_before=None, waiting=None), row="note confirmed", event=event)
@@ -1035,7 +1086,7 @@ def _close_publish(s: Scene) -> Step:
     slot, turning = s.target, s.record.turning
     kept = s.record.slot(slot)
     record = s.record.with_slot(slot, published_at=kept.published_at or s.now)
-    record = record.but(active=slot, target=None, failures=0, looked_at=s.now)
+    record = worked(record).but(active=slot, target=None, looked_at=s.now)
     after = Scene(record, s.seen, s.policy, s.now)
     sentence = f"every sink shows {slot}"
     if s.record.rolling_back:
@@ -1092,7 +1143,7 @@ def _wait_sinks(s: Scene) -> Step:
         sentence=f"{sink.name} cannot be read: {sink.problem}; no value dies until it can",
         shorter=f"make {sink.name} readable",
     )
-    return _wait(s, "sink unreadable", s.now + backoff(s.record.failures + 1), waiting, failing=True)
+    return _fail(s, "sink unreadable", waiting)
 
 
 # -------- rows: drain

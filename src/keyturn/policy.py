@@ -16,6 +16,7 @@ import msgspec
 
 from keyturn.model import Mode, Record, Slot
 from keyturn.tokens import LONGEST_LIFE
+from keyturn.windows import Window, opening
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -76,12 +77,27 @@ class Consumers(msgspec.Struct, frozen=True, kw_only=True):
     """How long a sink may go on showing its previous value somewhere."""
 
 
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How a policy's fleet is rotated one after another: the first few, then the rest, and an end to it where too many
+    are held."""
+
+    first: int = 0
+    """So many start alone; the rest start only while none of them is due, rotating or held."""
+    stop_above: float | None = None
+    """Nobody starts while a greater share of them is held; None: never mind."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How one set of credentials is looked after. All spans are durations; defaults are protocol.md's."""
 
     name: str
     mode: Mode = Mode.SET
     every: timedelta = 30 * DAY
+    windows: tuple[Window, ...] = ()
+    """When a rotation may start; empty: at any hour. What has started goes on at every hour."""
+    jitter: timedelta = timedelta(0)
+    """By how much less than `every` a value may age, by its credential's key: a fleet does not start as one."""
+    pace: Pace = Pace()
     drain: timedelta = DAY
     drain_max: timedelta | None = None
     """Where evidence may stretch the drain to at most; None means four drains."""
@@ -100,6 +116,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     deadline: timedelta = MINUTE
     late: timedelta = 15 * MINUTE
     max_clock_skew: timedelta = MINUTE
+    park_after: timedelta = 7 * DAY
+    """How long one credential may go on failing until it is held for a person."""
     tokens: tuple[TokenSpec, ...] = ()
     """What is published instead of a value, or beside it."""
 
@@ -123,6 +141,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return max(6 * self.propagation_wait, HOUR)
 
     @property
+    def longest_pause(self) -> timedelta:
+        """The most that failures may put a look off: `look_every` is how long somebody else's change may go unnoticed
+        (invariant 1), and that holds for what fails as well."""
+        return min(LONGEST_PAUSE, max(self.look_every, HOUR))
+
+    @property
     def longest_wait(self) -> timedelta:
         """No `not_before` is legally further away than this (rule A16)."""
         return max(
@@ -131,7 +155,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             self.settling,
             self.propagation_wait,
             self.settle,
-            BACKOFF_LIMIT,
+            self.longest_pause,
         )
 
     @property
@@ -140,26 +164,34 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name} {hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]}"
 
 
-BACKOFF_FIRST = timedelta(seconds=30)
-BACKOFF_LIMIT = HOUR
+FIRST_PAUSE = timedelta(seconds=30)
+QUICK_TRIES = 7
+"""So many failures in a row are taken for a hiccup: the pauses double from half a minute, an hour altogether."""
+LONGEST_PAUSE = 32 * HOUR
 
 
 def backoff(failures: int) -> timedelta:
-    """How long to wait after that many successive failures: doubling from half a minute, at most an hour."""
-    doublings = min(max(failures - 1, 0), 10)
-    return min(BACKOFF_FIRST * (1 << doublings), BACKOFF_LIMIT)
+    """How long to wait after that many failures in a row: half a minute and its doubles to 32 minutes, then an hour
+    and its doubles to 32 hours."""
+    if failures <= QUICK_TRIES:
+        return FIRST_PAUSE * (1 << max(failures - 1, 0))
+    return min(HOUR * (1 << min(failures - QUICK_TRIES - 1, 5)), LONGEST_PAUSE)
 
 
 def pause(failures: int, after: float) -> timedelta:
     """The same, or as long as somebody asked for (Retry-After, in seconds), but at most an hour: what one of several
     sinks asks for must not keep the others from a fresh token."""
-    return max(backoff(failures), min(timedelta(seconds=after), BACKOFF_LIMIT))
+    return max(backoff(failures), min(timedelta(seconds=after), HOUR))
+
+
+def share_of(key: str) -> float:
+    """A share, 0 to 1, that stays with a key for ever."""
+    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
 def spread(key: str, span: timedelta) -> timedelta:
     """A stable part of a span, 85 to 100 % of it by the key: a fleet adopted together is not looked at together."""
-    share = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
-    return span * (0.85 + 0.15 * share)
+    return span * (0.85 + 0.15 * share_of(key))
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,11 +203,26 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def due_at(record: Record, policy: Policy) -> datetime | None:
-    """When the active value reaches the policy's age; None before it was ever published."""
+    """When the active value reaches the policy's age, less this credential's jitter; None before it was published."""
     if record.active is None:
         return None
     published_at = record.slot(record.active).published_at
-    return None if published_at is None else published_at + policy.every
+    return None if published_at is None else published_at + _age_limit(record, policy)
+
+
+def _age_limit(record: Record, policy: Policy) -> timedelta:
+    return policy.every - policy.jitter * share_of(record.key)
+
+
+def starts_at(record: Record, policy: Policy, now: datetime) -> datetime | None:
+    """When a rotation may start: once it is due and a window is open. A person's request waits for no window.
+
+    None before the value was published, and where no window opens within fifteen days.
+    """
+    if record.requested is not None:
+        return now
+    at = due_at(record, policy)
+    return None if at is None else opening(policy.windows, max(at, now))
 
 
 def due(record: Record, policy: Policy, now: datetime) -> Due | None:
@@ -185,10 +232,11 @@ def due(record: Record, policy: Policy, now: datetime) -> Due | None:
     at = due_at(record, policy)
     if at is None or now < at:
         return None
-    age = now - (at - policy.every)
+    age = now - (at - _age_limit(record, policy))
+    jitter = f" less up to {spell(policy.jitter)} of jitter" if policy.jitter else ""
     return Due(
         reason="age-limit",
-        sentence=f"{record.active} is {spell(age)} old, policy says {spell(policy.every)}",
+        sentence=f"{record.active} is {spell(age)} old, policy says {spell(policy.every)}{jitter}",
         since=at,
     )
 
@@ -222,6 +270,11 @@ def shortfalls(policy: Policy) -> tuple[str, ...]:
         found.append(
             f"rotate.every: {spell(policy.every)} is not longer than drain {spell(policy.drain)}: "
             f"the next rotation would wait for the last one."
+        )
+    elif policy.every - policy.jitter <= policy.drain:
+        found.append(
+            f"rotate.jitter: {spell(policy.jitter)} leaves of every {spell(policy.every)} no more than "
+            f"drain {spell(policy.drain)}: the next rotation would wait for the last one."
         )
     return (*found, *(sentence for spec in policy.tokens for sentence in token_shortfalls(policy, spec)))
 

@@ -22,7 +22,7 @@ from keyturn.policy import Policy, spell
 from keyturn.scene import Seen, SinkSeen
 
 MOST_STEPS: Final = 20_000
-PASSING: Final = frozenset({"not-due", "quiet-slot", "settle", "propagation", "unsettled"})
+PASSING: Final = frozenset({"not-due", "outside-window", "quiet-slot", "settle", "propagation", "unsettled"})
 """Waits that end by the clock alone."""
 
 TOLD: Final = {
@@ -177,7 +177,9 @@ class _Walk:
             )
 
         answered = tuple(s.name for s in self.seen.sinks if s.write_only and s.name in publish.sinks)
-        self.record, _ = outcome.learn_published(self.record, publish.fingerprint, answered, {}, {}, self.now)
+        self.record, _ = outcome.learn_published(
+            self.record, publish.fingerprint, answered, {}, {}, self.policy, self.now
+        )
         self.seen = msgspec.structs.replace(self.seen, sinks=tuple(shown(sink) for sink in self.seen.sinks))
 
     # -------- words

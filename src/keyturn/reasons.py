@@ -75,6 +75,22 @@ WAITS: Final = (
         example="nothing is due",
     ),
     Reason(
+        code="outside-window",
+        move=NOBODY,
+        meaning="A rotation is due, and no `rotate.window` is open. Tokens and repairs wait for no window.",
+        to_do="Wait, or `keyturn rotate NAME`, which waits for none.",
+        example="primary is 30 d old, policy says 30 d; it starts in its window (Mon-Thu 09:00-16:00 Europe/Oslo), "
+        "on 2026-01-05 08:00 UTC",
+    ),
+    Reason(
+        code="pace",
+        move=YOU,
+        meaning="A rotation is due, and its policy's `pace` holds it back: those that go first are not through yet, or "
+        "too many of the policy's credentials are held.",
+        to_do="`keyturn status` shows which are held: mend and release them. Else wait: the first are being rotated.",
+        example="shop/contoso goes first and is held: the rest of policy partners starts after it",
+    ),
+    Reason(
         code="quiet-slot",
         move=NOBODY,
         meaning="The old value left the last sink less than `drain` ago. Callers may still have it.",
@@ -220,6 +236,15 @@ WAITS: Final = (
 )
 
 HOLDS: Final = (
+    Reason(
+        code="parked",
+        move=YOU,
+        meaning="It has failed for as long as `park_after` allows. The pauses had grown to 32 h, or to `look_every`.",
+        to_do="The sentence says what failed last: mend that, then `keyturn release NAME`, or "
+        "`keyturn release --reason parked` for all of them. A change of its policy releases it, too.",
+        example="it has failed for 7 d, 16 times: sink-refused: shop-kv/apim-contoso refuses to be written: Forbidden",
+        rules=("A16",),
+    ),
     Reason(
         code="by-hand",
         move=YOU,

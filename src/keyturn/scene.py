@@ -63,6 +63,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Evidence: per slot, the last call seen with its value."""
     skew: timedelta = timedelta(0)
     """The local clock less Azure's."""
+    held_back: str | None = None
+    """Why its fleet's pace does not let a rotation start now."""
     fence: bool | None = None
     """Whether this service refuses a wrong ETag; None: not tried yet."""
 

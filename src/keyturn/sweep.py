@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from keyturn import plan
+from keyturn import failing, plan
 from keyturn.errors import LedgerFault
 from keyturn.model import Credential, Record, Stage
 from keyturn.policy import Policy
@@ -122,9 +122,13 @@ class Sweep:
         )
 
     def is_new(self, key: str) -> bool:
-        """Whether the ledger did not know it when it was read, or knew it under another policy, and not held."""
+        """Whether the ledger did not know it when it was read, or knew it under another policy, and not held for
+        anything that a changed policy leaves as it is."""
         known = self._records.get(key)
-        return known is None or (known.hold is None and known.policy != self._charges[key].policy.digest)
+        return known is None or (
+            known.policy != self._charges[key].policy.digest
+            and (known.hold is None or known.hold.reason == failing.PARKED)
+        )
 
     def follow(self, *, to_the_end: bool = False, force: Collection[str] = ()) -> Swept:
         """Sweep until nothing can move within a short wait; `to_the_end`: until every charge is idle or held."""

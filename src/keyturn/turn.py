@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from keyturn import outcome, plan
+from keyturn import outcome, pace, plan
 from keyturn.errors import (
     Conflict,
     Gone,
@@ -30,9 +30,10 @@ from keyturn.errors import (
     TryAgain,
     Unclear,
 )
+from keyturn.failing import governed
 from keyturn.minting import TokenSink, presented
-from keyturn.model import Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot, TokenLife
-from keyturn.policy import Policy, TokenSpec, due_at
+from keyturn.model import Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot, Stage, TokenLife
+from keyturn.policy import Pace, Policy, TokenSpec, due, due_at
 from keyturn.ports import (
     Answer,
     Applied,
@@ -125,7 +126,9 @@ class Turn:
         evidence: Evidence | None = None,
         notifier: Notifier | None = None,
         held: HeldValues | None = None,
+        fleet: Callable[[], Sequence[Record]] | None = None,
     ) -> None:
+        """`fleet` reads every record there is, for the policies that set a pace; raises LedgerFault."""
         self._keyring = keyring
         self._sinks = sinks
         self._ledger = ledger
@@ -134,6 +137,7 @@ class Turn:
         self._evidence = evidence
         self._notifier = notifier
         self._held = held if held is not None else HeldValues()
+        self._fleet = fleet
         self._fence_lock = threading.Lock()
         self._unfenced: set[str] = set()
 
@@ -152,7 +156,7 @@ class Turn:
                 self._give_up(credential, policy, f"{MOST_MOVES} steps in one turn came to no end")
                 return Advanced(record=self._load(credential, policy).record, rows=tuple(rows))
             if look is None or look.version != stored.version or self._stale(look, policy):
-                look = self._look(credential, stored)
+                look = self._look(credential, policy, stored)
             now = self._clock.now()
             step = plan.next_step(stored.record, look.seen, policy, now)
             rows.append(step.row)
@@ -172,7 +176,7 @@ class Turn:
         Raises LedgerFault, TryAgain, Refused, Gone.
         """
         stored = self._load(credential, policy)
-        seen = self._look(credential, stored).seen
+        seen = self._look(credential, policy, stored).seen
         blind = seen.problem is not None or seen.gone is not None or stored.record.hold is not None
         if blind or Scene(stored.record, seen, policy, self._clock.now()).values_current:
             return Sight(record=stored.record, seen=seen)
@@ -186,7 +190,7 @@ class Turn:
     def _give_up(self, credential: Credential, policy: Policy, sentence: str, hint: str = "") -> None:
         """The turn gets nowhere: end it with a wait rather than press on."""
         stored = self._load(credential, policy)
-        waiting, event = outcome.learn_no_answer(stored.record, sentence, self._clock.now(), hint=hint)
+        waiting, event = outcome.learn_no_answer(stored.record, sentence, policy, self._clock.now(), hint=hint)
         try:
             self._save(waiting, stored.version, [event])
         except Conflict:
@@ -199,7 +203,7 @@ class Turn:
             return Stored(record=blank, version=0)
         if stored.record.policy == policy.digest and stored.record.id == credential.id:
             return stored
-        changed = stored.record.but(policy=policy.digest, id=credential.id, not_before=None)
+        changed = governed(stored.record, policy).but(id=credential.id, not_before=None)
         return Stored(record=changed, version=stored.version)
 
     def _stale(self, look: Look, policy: Policy) -> bool:
@@ -243,7 +247,7 @@ class Turn:
 
     # -------- looking: the entity, then the sinks (A8)
 
-    def _look(self, credential: Credential, stored: Stored) -> Look:
+    def _look(self, credential: Credential, policy: Policy, stored: Stored) -> Look:
         at, boot = self._clock.now(), self._clock.boottime()
         seen = Seen(ledger=self._ledger.id, fence=self._fence(credential))
         try:
@@ -263,7 +267,14 @@ class Turn:
             )
         record = stored.record
         held = self._held.which([record.primary.fingerprint, record.secondary.fingerprint])
-        return Look(seen=msgspec.structs.replace(seen, held=held), at=at, boot=boot, version=stored.version)
+        seen = msgspec.structs.replace(seen, held=held, held_back=self._held_back(record, policy, at))
+        return Look(seen=seen, at=at, boot=boot, version=stored.version)
+
+    def _held_back(self, record: Record, policy: Policy, now: datetime) -> str | None:
+        """What its fleet says to a rotation that is due; the fleet is read for no other."""
+        if policy.pace == Pace() or self._fleet is None or record.stage is not Stage.IDLE:
+            return None
+        return None if due(record, policy, now) is None else pace.held_back(record, policy, self._fleet(), now)
 
     def _read_sink(self, sink: Sink, record: Record, live: Sequence[Fingerprint | None] = ()) -> SinkSeen:
         """What it shows now. `live` are the values that were just read, where the record does not have them yet."""
@@ -328,7 +339,7 @@ class Turn:
             refused = isinstance(problem, Refused)
             after = problem.after if isinstance(problem, TryAgain) else 0.0
             told = outcome.learn_no_answer(
-                record, problem.message, now, hint=problem.hint, refused=refused, after=after
+                record, problem.message, policy, now, hint=problem.hint, refused=refused, after=after
             )
             self._save(told[0], version, [told[1]])
             return None
@@ -363,10 +374,16 @@ class Turn:
                     return self._kept(look, self._save(record, version, [proven]), fence=True)
                 case NotApplied(status=401 | 403 | 404 | 409 | 429) as refusal:
                     told = outcome.learn_no_answer(
-                        record, refusal.sentence, now, hint=refusal.hint, refused=True, after=refusal.after or 0.0
+                        record,
+                        refusal.sentence,
+                        policy,
+                        now,
+                        hint=refusal.hint,
+                        refused=True,
+                        after=refusal.after or 0.0,
                     )
                 case Uncertain(sentence=sentence):
-                    told = outcome.learn_no_answer(record, sentence, now)
+                    told = outcome.learn_no_answer(record, sentence, policy, now)
                 case _:
                     self._unfenced.add(_fence_note(credential))
                     return self._kept(look, version, fence=False)
@@ -452,7 +469,7 @@ class Turn:
             case Applied():
                 learned, event = record.but(etag=None), None
             case NotApplied() as refusal:
-                learned, event = outcome.learn_refused(record, write.slot, refusal, now)
+                learned, event = outcome.learn_refused(record, write.slot, refusal, policy, now)
             case Uncertain(sentence=sentence):
                 learned, event = outcome.learn_unclear(record, sentence, now)
         version = self._save(learned, version, [event] if event is not None else [])
@@ -469,7 +486,8 @@ class Turn:
         try:
             gateways = spec.gateways or tuple(self._keyring.gateways())
         except (Refused, TryAgain) as problem:
-            told = outcome.learn_no_answer(record, problem.message, self._clock.now(), hint=problem.hint)
+            now = self._clock.now()
+            told = outcome.learn_no_answer(record, problem.message, policy, now, hint=problem.hint)
             self._save(told[0], version, [told[1]])
             return None
         shown = presented(credential, value, self._clock.now() - look.seen.skew)
@@ -523,7 +541,7 @@ class Turn:
                     silent[sink.name] = answer.sentence
         now = self._clock.now()
         learned, events = outcome.learn_published(
-            record, publish.fingerprint, tuple(written_only), refused, silent, now
+            record, publish.fingerprint, tuple(written_only), refused, silent, policy, now
         )
         version = self._save(learned, version, events)
         if dropped is not None:
@@ -604,11 +622,11 @@ class Turn:
         if stored.record.active is None or stored.record.hold is not None:
             why = stored.record.hold.sentence if stored.record.hold is not None else "it is not adopted yet"
             raise NeedsPerson(f"{credential.id}: {why}", hint=f"`keyturn status {credential.id}` tells more.")
-        look = self._look(credential, stored)
+        look = self._look(credential, policy, stored)
         if fenced and look.seen.fence is None:
             self._prove_fence(credential, policy, stored.record, stored.version, look)
             stored = self._load(credential, policy)
-            look = self._look(credential, stored)
+            look = self._look(credential, policy, stored)
         if fenced and look.seen.fence is not True:
             raise NeedsPerson(
                 f"{credential.id}: this service did not refuse a wrong ETag, so a value cannot be set safely",

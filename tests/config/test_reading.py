@@ -20,7 +20,7 @@ from keyturn.config import (
 from keyturn.config.form import BAD, Either, Field, Form, Many, Named, Node, OneOf, Problems, Span
 from keyturn.config.table import CONFIGURATION
 from keyturn.model import Mode, Slot
-from keyturn.policy import Consumers, Policy, ProbeSpec, Retire
+from keyturn.policy import HOUR, Consumers, Policy, ProbeSpec, Retire
 
 from .samples import HOOK, PUBLISH, SERVICES, SHOP, config, one_policy, policy, refusal
 
@@ -325,13 +325,18 @@ MISTAKES = {
     "unknown word": (one_policy("renew: regenrate,"), "keyturn.yaml:5:13", "Did you mean regenerate?"),
     "window": (
         one_policy("rotate: {every: 30d, window: Mon},"),
-        "keyturn.yaml:5:27",
-        "this version does not have windows",
+        "keyturn.yaml:5:35",
+        "Write days, hours and zone",
+    ),
+    "no such zone": (
+        one_policy("rotate: {every: 30d, window: 9:00-16:00 Europe/Atlantis},"),
+        "keyturn.yaml:5:35",
+        "is no time zone",
     ),
     "jitter": (
-        one_policy("rotate: {every: 30d, jitter: 2h},"),
-        "keyturn.yaml:5:27",
-        "this version does not have jitter",
+        one_policy("rotate: {every: 30d, jitter: 29d},"),
+        "keyturn.yaml:5:35",
+        "leaves of every 30 d no more than drain",
     ),
     "unknown sink": (
         f"{SERVICES}policies:\n{policy(publish='publish: [{keyvalt: {vault: v}}]')}",
@@ -465,10 +470,25 @@ def test_a_secret_written_in_place_of_a_variables_name_is_not_repeated() -> None
         assert all(secret not in line for line in told)
 
 
+def test_windows_jitter_and_pace_are_read() -> None:
+    written = (
+        "rotate: {every: 30d, window: [Mon-Thu 09:00-16:00 Europe/Oslo, '10:00-11:00'], jitter: 2h}, "
+        "pace: {first: 3, stop_above: 10%},"
+    )
+    read = config(one_policy(written)).policies[0].policy
+    assert [str(window) for window in read.windows] == [
+        "Mon-Thu 09:00-16:00 Europe/Oslo",
+        "daily 10:00-11:00 UTC",
+    ]
+    assert (read.jitter, read.pace.first, read.pace.stop_above) == (2 * HOUR, 3, 0.1)
+
+
 def test_no_setting_is_read_and_then_forgotten() -> None:
     """Changing any one setting of a policy changes what it means."""
     samples = {
         "rotate": "{every: 60d}",
+        "pace": "{first: 1}",
+        "park_after": "9d",
         "renew": "regenerate",
         "retire": "next-rotation",
         "adopt": "primary",

@@ -142,7 +142,9 @@ def _negative_control(patch: pytest.MonkeyPatch) -> None:
 
 
 def _refusals(patch: pytest.MonkeyPatch) -> None:
-    def unclear(record: Record, slot: Slot, refusal: model.NotApplied, now: datetime) -> tuple[Record, Event | None]:
+    def unclear(
+        record: Record, slot: Slot, refusal: model.NotApplied, _policy: policy.Policy, now: datetime
+    ) -> tuple[Record, Event | None]:
         return outcome.learn_unclear(record, refusal.sentence, now)
 
     patch.setattr(outcome, "learn_refused", unclear)

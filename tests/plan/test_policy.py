@@ -7,11 +7,26 @@ from datetime import timedelta
 import pytest
 
 from keyturn.model import Record, Request, Slot, SlotRecord
-from keyturn.policy import DAY, HOUR, MINUTE, Consumers, backoff, cautions, due, shortfalls, spell
+from keyturn.policy import (
+    DAY,
+    HOUR,
+    MINUTE,
+    QUICK_TRIES,
+    Consumers,
+    backoff,
+    cautions,
+    due,
+    due_at,
+    shortfalls,
+    spell,
+    starts_at,
+)
 from keyturn.testing import START
+from keyturn.windows import is_open, parse
 from tests.keyturns import policy
 
 SECOND = timedelta(seconds=1)
+PUBLISHED = SlotRecord(published_at=START)
 
 
 def test_the_defaults_are_above_every_bound() -> None:
@@ -68,9 +83,35 @@ def test_a_persons_request_comes_before_age() -> None:
     assert (reason.reason, reason.sentence) == ("requested", "leaked on a screen share")
 
 
-def test_backoff_doubles_from_half_a_minute_to_an_hour() -> None:
+def test_pauses_double_within_an_hour_and_then_from_an_hour_to_32() -> None:
     assert [backoff(n) for n in (0, 1, 2, 3)] == [30 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE]
-    assert backoff(1000) == HOUR
+    assert sum((backoff(n) for n in range(1, QUICK_TRIES + 1)), timedelta(0)) == 63.5 * MINUTE
+    assert [backoff(QUICK_TRIES + n) for n in range(1, 8)] == [n * HOUR for n in (1, 2, 4, 8, 16, 32, 32)]
+    assert backoff(1000) == 32 * HOUR
+
+
+def test_jitter_makes_a_rotation_due_sooner_by_a_share_that_stays_with_its_credential() -> None:
+    rules = policy(jitter=2 * HOUR)
+    at = {key: due_at(Record(key=key, id=key, active=Slot.PRIMARY, primary=PUBLISHED), rules) for key in "abcdefgh"}
+    latest = START + rules.every
+    assert all(moment is not None and latest - 2 * HOUR <= moment <= latest for moment in at.values())
+    assert len(set(at.values())) == len(at)
+    again = due_at(Record(key="a", id="other", active=Slot.PRIMARY, primary=PUBLISHED), rules)
+    assert again == at["a"]
+
+
+def test_a_rotation_starts_when_it_is_due_and_its_window_is_open() -> None:
+    rules = policy(windows=(parse("Mon-Thu 09:00-16:00 Europe/Oslo"),))
+    record = Record(key="k", id="i", active=Slot.PRIMARY, primary=PUBLISHED)
+    at = due_at(record, rules)
+    assert at is not None
+    starts = starts_at(record, rules, START)
+    assert starts is not None
+    assert starts >= at
+    assert is_open(rules.windows, starts)
+    assert starts_at(record, rules, starts + 5 * MINUTE) == starts + 5 * MINUTE
+    asked = record.but(requested=Request(at=START, because="now"))
+    assert starts_at(asked, rules, START + HOUR / 2) == START + HOUR / 2, "a person waits for no window"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from keyturn import windows
+from keyturn.windows import Window
+
 
 class Node(msgspec.Struct, frozen=True):
     """One piece of a configuration with its place. `line` and `column` count from 1.
@@ -223,6 +226,27 @@ class Share(msgspec.Struct, frozen=True):
 _SHARE = r"[1-9][0-9]?%|100%"
 
 
+class Hours(msgspec.Struct, frozen=True):
+    """A window such as `Mon-Thu 09:00-16:00 Europe/Oslo`."""
+
+    def read(self, node: Node, path: str, problems: Problems) -> Window | Bad:
+        text = _scalar(node, path, problems, "a window such as Mon-Thu 09:00-16:00 Europe/Oslo")
+        if isinstance(text, Bad):
+            return text
+        try:
+            return windows.parse(text)
+        except ValueError as problem:
+            hint = "Write days, hours and zone, like Mon-Thu 09:00-16:00 Europe/Oslo."
+            return problems.add(node, f"{path}: {problem}.", hint)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^(?:{_WINDOW})$"}
+
+
+_DAY = r"[A-Za-z]{3}(-[A-Za-z]{3})?"
+_WINDOW = rf"({_DAY}(,{_DAY})* +)?[0-9]{{1,2}}:[0-9]{{2}}-[0-9]{{1,2}}:[0-9]{{2}}( +[A-Za-z][A-Za-z0-9_+/-]*)?"
+
+
 class Many(msgspec.Struct, frozen=True, kw_only=True):
     """A list. `or_one`: a single value may stand without its list."""
 
@@ -279,10 +303,9 @@ _SETTING = r"[A-Za-z][A-Za-z0-9_.-]{0,39}"
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
-    """A map with known keys. `later` are keys that this version does not have yet, each with its sentence."""
+    """A map with known keys."""
 
     fields: tuple[Field, ...]
-    later: Mapping[str, str] = {}
 
     def read(self, node: Node, path: str, problems: Problems) -> Filled | Bad:
         if node.kind != "map":
@@ -293,9 +316,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         marks: dict[str, Node] = {}
         for key, value in node.pairs:
             below = f"{path}.{key.text}" if path else key.text
-            if key.text in self.later:
-                problems.add(key, f"{below}: {self.later[key.text]}", "Remove it.")
-            elif key.text not in known:
+            if key.text not in known:
                 shown = below if re.fullmatch(_SETTING, key.text) else f"{path or 'this file'}: a line"
                 problems.add(key, f"{shown} is not a setting of keyturn.", did_you_mean(key.text, known))
             else:

@@ -38,7 +38,7 @@ from keyturn.config.types import (
 )
 from keyturn.errors import Misconfigured
 from keyturn.model import Mode
-from keyturn.policy import Consumers, Policy, ProbeSpec, TokenKind, TokenSpec, shortfalls, token_shortfalls
+from keyturn.policy import Consumers, Pace, Policy, ProbeSpec, TokenKind, TokenSpec, shortfalls, token_shortfalls
 
 
 def parse(root: Node, file: str) -> Config:
@@ -249,6 +249,7 @@ def _check_waits(policy: Filled, problems: Problems) -> None:
         "drain": drain.mark("time") if isinstance(drain, Filled) else policy.mark("drain"),
         "drain.max": drain.mark("max") if isinstance(drain, Filled) else policy.mark("drain"),
         "rotate.every": rotate.mark("every") if rotate is not None else policy.mark("rotate"),
+        "rotate.jitter": rotate.mark("jitter") if rotate is not None else policy.mark("rotate"),
     }
     for sentence in shortfalls(_waits(policy)):
         problems.add(places.get(sentence.partition(":")[0], policy.node), sentence)
@@ -315,6 +316,8 @@ def _entry(filled: Filled, file: str) -> PolicyEntry:
     changes = {name: filled.get(name) for name in _COPIED if name in filled.values}
     if "renew" in filled.values:
         changes["mode"] = filled.get("renew")
+    if "pace" in filled.values:
+        changes["pace"] = Pace(**filled.get("pace").values)
     if "probe" in filled.values:
         probe = filled.get("probe").values
         changes["probe"] = ProbeSpec(**{**probe, "gateways": _bare(probe.get("gateways", ()))})
@@ -332,7 +335,7 @@ def _entry(filled: Filled, file: str) -> PolicyEntry:
     )
 
 
-_COPIED = ("retire", "adopt", "accepts", "settle", "propagation", "look_every")
+_COPIED = ("retire", "adopt", "accepts", "settle", "propagation", "look_every", "park_after")
 
 
 def _token(filled: Filled, file: str) -> TokenEntry:
@@ -355,7 +358,8 @@ def _waits(filled: Filled) -> Policy:
     }
     rotate, drain, consumers = filled.get("rotate"), filled.get("drain"), filled.get("consumers")
     if rotate is not None:
-        given.update(rotate.values)
+        names = {"every": "every", "window": "windows", "jitter": "jitter"}
+        given.update({names[name]: value for name, value in rotate.values.items()})
     if consumers is not None:
         given["consumers"] = Consumers(**consumers.values)
     if isinstance(drain, Filled):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from keyturn.config.form import Choice, Count, Either, Field, Flag, Form, Many, Named, OneOf, Share, Span, Text
+from keyturn.config.form import Choice, Count, Either, Field, Flag, Form, Hours, Many, Named, OneOf, Share, Span, Text
 from keyturn.model import Mode, Slot
 from keyturn.policy import Retire, TokenKind
 
@@ -151,17 +151,41 @@ _MATCH = Form(
     )
 )
 
-_NOT_YET = "this version does not have {} yet; a rotation starts as soon as it is due, at any hour."
 _ROTATE = Form(
     fields=(
         Field(
             name="every", kind=Span(), default="30d", doc="How old an active value may get before its rotation starts."
         ),
+        Field(
+            name="window",
+            kind=Many(of=Hours(), least=1, or_one=True),
+            default="at any hour",
+            doc="When a rotation may start, by the wall clock of a zone: `Mon-Thu 09:00-16:00 Europe/Oslo`.",
+        ),
+        Field(
+            name="jitter",
+            kind=Span(may_be_zero=True),
+            default="0s",
+            doc="By how much sooner than `every` a rotation may start; each credential has a share of its own.",
+        ),
     ),
-    later={
-        "window": _NOT_YET.format("windows"),
-        "jitter": _NOT_YET.format("jitter"),
-    },
+)
+
+_PACE = Form(
+    fields=(
+        Field(
+            name="first",
+            kind=Count(least=0, most=10_000),
+            default="0",
+            doc="So many start alone; the rest start once these have rotated and none of them is held.",
+        ),
+        Field(
+            name="stop_above",
+            kind=Share(),
+            default="however many are held",
+            doc="Nobody starts while more than this share of the policy's credentials is held.",
+        ),
+    )
 )
 
 _PROBE = Form(
@@ -349,6 +373,7 @@ _POLICY = Form(
             doc="Which credentials it is for. The first policy that matches wins; an empty match matches nothing.",
         ),
         Field(name="rotate", kind=_ROTATE, doc="When a rotation starts."),
+        Field(name="pace", kind=_PACE, doc="How a fleet is rotated: a few first, and no more where many are held."),
         Field(
             name="renew",
             kind=_MODES,
@@ -408,6 +433,12 @@ _POLICY = Form(
         ),
         Field(
             name="look_every", kind=Span(), default="24h", doc="How often an idle credential is looked at for drift."
+        ),
+        Field(
+            name="park_after",
+            kind=Span(),
+            default="7d",
+            doc="How long one credential may go on failing until it is held for you.",
         ),
         Field(
             name="deadline",

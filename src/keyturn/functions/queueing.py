@@ -18,6 +18,7 @@ from keyturn.functions.instance import Instance, log, sentence
 from keyturn.functions.messages import Message
 from keyturn.model import Event, Record
 from keyturn.outcome import learn_no_answer
+from keyturn.policy import Policy
 
 if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
@@ -158,8 +159,9 @@ def _keep_waiting(keyturn: Assembled, key: str, problem: Refused | TryAgain, *, 
         return  # an earlier delivery has told already
     after = problem.after if isinstance(problem, TryAgain) else 0.0
     refused = isinstance(problem, Refused)
+    policy = policy_named(keyturn.config, stored.record) or Policy(name="")
     record, event = learn_no_answer(
-        stored.record, problem.message, now, hint=problem.hint, refused=refused, after=after
+        stored.record, problem.message, policy, now, hint=problem.hint, refused=refused, after=after
     )
     with suppress(Conflict):  # somebody else goes on with it
         keyturn.ledger.save(record, stored.version, [event])
