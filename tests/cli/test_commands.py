@@ -195,7 +195,7 @@ def test_a_value_that_stands_where_none_belongs_is_not_repeated(filled: Folder, 
 
 
 def test_a_defect_is_one_line_that_names_its_type_alone_and_debug_shows_the_rest(filled: Folder) -> None:
-    broken = "import sys, keyturn.cli as c, keyturn.cli.looking as l\ndef f(*a): raise ZeroDivisionError('a value')\n"
+    broken = "import sys, keyturn.cli as c, keyturn.cli.standing as l\ndef f(*a): raise ZeroDivisionError('a value')\n"
     (filled.path / "broken.py").write_text(f"{broken}l._detection = f\nsys.exit(c.main(sys.argv[1:]))\n")
     done = filled.run("status", program="broken.py")
     assert done.returncode == 1

@@ -26,7 +26,7 @@ COMMANDS = {
     "plan": ("keyturn.cli.looking", "Tell what would happen, and change nothing."),
     "run": ("keyturn.cli.turning", "Advance everything that can move now."),
     "rotate": ("keyturn.cli.turning", "Rotate credentials now."),
-    "status": ("keyturn.cli.looking", "Show where every credential is, and what it waits for."),
+    "status": ("keyturn.cli.standing", "Show where every credential is, and what it waits for."),
     "history": ("keyturn.cli.looking", "Show what happened."),
     "explain": ("keyturn.cli.explaining", "Say what a reason means, and what to do about it."),
     "adopt": ("keyturn.cli.asking", "Look at credentials anew, or vouch for them."),
@@ -73,6 +73,9 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Say which.")
 @click.option("--debug", is_flag=True, expose_value=False, callback=screen.debugging, help="Show where an error arose.")
+@click.option(
+    "--no-color", is_flag=True, is_eager=True, expose_value=False, callback=screen.no_color, help="No colours."
+)
 def keyturn() -> None:
     """Rotates Azure API Management keys in the order that keeps callers working.
 

@@ -14,110 +14,13 @@ import click
 
 from keyturn.cli import options, screen
 from keyturn.cli.naming import resolve
+from keyturn.cli.standing import cautions
 
 if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
-    from keyturn.config import Config
     from keyturn.model import Record
     from keyturn.preview import Preview
     from keyturn.sweep import Charge
-
-NEVER_RAN = "Nothing is known yet: the first `keyturn run` adopts what it finds."
-
-
-# -------- status
-
-
-@click.command()
-@options.NAMES
-@click.option("-v", "--verbose", is_flag=True, help="Every wait in full; a single NAME does it, too.")
-@options.configured
-def status(names: tuple[str, ...], verbose: bool, config: str | None) -> int:
-    """Show where every credential is, and what it waits for. Reads the ledger alone.
-
-    Exits 1 when a credential is held or failing.
-    """
-    from keyturn import assemble  # noqa: PLC0415
-    from keyturn.conditions import condition, in_json, summary  # noqa: PLC0415
-
-    read = options.read(config)
-    now = assemble.clock_of(read).now()
-    records = _records(read, names)
-    told = [condition(record, assemble.policy_named(read, record), now) for record in records]
-    code = 1 if any(each.bad for each in told) else 0
-    options.clock_line(read, now)
-    if told and not (verbose or len(names) == 1):
-        rows = [(c.id, c.word, c.active, c.since, c.next, c.why) for c in told]
-        screen.table(("NAME", "CONDITION", "ACTIVE", "SINCE", "NEXT", "WHY"), rows)
-    elif told:
-        for each in told:
-            _in_full(each, now)
-    bound = _detection(read)
-    screen.say(f"{summary([c.word for c in told])}.   exit {code}" if told else NEVER_RAN)
-    if told:
-        screen.say(bound)
-    warnings = _cautions(read)
-    for warning in warnings:
-        screen.whisper(f"warning: {warning}")
-    screen.document(
-        lambda: {
-            "emulated": read.clock is not None,
-            "now": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            "credentials": [in_json(record, assemble.policy_named(read, record), now) for record in records],
-            "warnings": warnings,
-            "exit": code,
-        }
-    )
-    return code
-
-
-def _records(config: Config, names: Sequence[str]) -> list[Record]:
-    from keyturn import assemble  # noqa: PLC0415
-
-    view = assemble.view(config)
-    if view is None:
-        resolve(names, ())
-        return []
-    with view:
-        records = {record.id: record for record in view.records()}
-    return [records[each] for each in resolve(names, list(records))]
-
-
-def _detection(config: Config) -> str:
-    """Invariant 1's 'within one look', in figures."""
-    from keyturn.policy import spell  # noqa: PLC0415
-
-    spans = {entry.policy.look_every for entry in config.policies}
-    shown = spell(min(spans)) if len(spans) == 1 else f"{spell(min(spans))} to {spell(max(spans))}, by policy"
-    return f"A value that somebody else changes is noticed within {shown} (look_every), if keyturn runs that often."
-
-
-def _cautions(config: Config) -> list[str]:
-    """The waits that a policy sets below what is recommended (protocol.md: they have no hidden floor)."""
-    from keyturn.policy import cautions  # noqa: PLC0415
-
-    return [caution for entry in config.policies for caution in cautions(entry.policy)]
-
-
-def _in_full(each: Any, now: datetime) -> None:
-    from keyturn.policy import spell  # noqa: PLC0415
-
-    until = "" if each.until is None else f"{each.until:%Y-%m-%d %H:%M:%S} UTC"
-    left = "" if each.until is None or each.until <= now else f" (in {spell(each.until - now)})"
-    lines = [
-        ("active", f"{each.active}, {each.word} for {each.since}" if each.since else f"{each.active}, {each.word}"),
-        ("next", each.next),
-        ("waits", each.why),
-        ("rule", each.rule),
-        ("until", f"{until}{left}"),
-        ("shorter", each.shorter),
-        *(("note", note) for note in each.notes),
-    ]
-    screen.say(each.id)
-    for head, text in lines:
-        if text:
-            screen.say(f"  {head:<8} {text}")
-
 
 # -------- history
 
@@ -134,7 +37,7 @@ def history(name: str | None, limit: int, config: str | None) -> int:
     view = assemble.view(read)
     if view is None:
         resolve([name] if name else [], ())
-        screen.say(NEVER_RAN)
+        screen.say(screen.NEVER_RAN)
         screen.document({"emulated": read.clock is not None, "lines": []})
         return 0
     with view:
@@ -189,9 +92,9 @@ def plan(names: tuple[str, ...], config: str | None) -> int:
         options.clock_line(read, keyturn.clock.now())
         unusable = {credential.key: sentence for credential, _, sentence in keyturn.unusable(found)}
         shown = [_plan_one(keyturn, found, charge, unusable.get(charge.credential.key)) for charge in charges]
-    warnings = [*found.warnings, *_cautions(read)]
+    warnings = [*found.warnings, *cautions(read)]
     for warning in warnings:
-        screen.whisper(f"warning: {warning}")
+        screen.warn(warning)
     if not charges:
         _say_nobody(found)
     screen.say("Nothing was changed.")

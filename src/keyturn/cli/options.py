@@ -5,8 +5,9 @@ Never here: what a command does with it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -25,18 +26,21 @@ YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def speaking(command: F) -> F:
-    """`--json` and `--debug`."""
+    """`--json`, `--no-color` and `--debug`."""
     json = click.option(
         "--json", is_flag=True, expose_value=False, is_eager=True, callback=screen.as_json, help="One JSON document."
     )
     debug = click.option(
         "--debug", is_flag=True, expose_value=False, is_eager=True, callback=screen.debugging, hidden=True
     )
-    return json(debug(command))
+    plain = click.option(
+        "--no-color", is_flag=True, expose_value=False, is_eager=True, callback=screen.no_color, help="No colours."
+    )
+    return json(plain(debug(command)))
 
 
 def configured(command: F) -> F:
-    """`--config`, `--json` and `--debug`; the command takes `config`, the file's name or None."""
+    """`--config`, and what `speaking` adds; the command takes `config`, the file's name or None."""
     return click.option(
         "--config", metavar="FILE", help="The configuration; else $KEYTURN_CONFIG, else ./keyturn.yaml."
     )(speaking(command))
@@ -68,6 +72,22 @@ def instant(text: str) -> datetime:
     except ValueError:
         raise click.UsageError(f"{text!r} is no time; write it like 2026-01-05T08:00Z") from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+
+
+def span(text: str) -> timedelta:
+    """A span as people write it: 5s, 1h30m. Longer than nothing. Raises click.UsageError."""
+    parts = re.findall(r"(\d+)([wdhms])", text)
+    whole = "".join(count + unit for count, unit in parts) == text
+    try:
+        found = sum((timedelta(**{UNITS[unit]: int(count)}) for count, unit in parts), timedelta(0))
+    except OverflowError:
+        whole, found = False, timedelta(0)
+    if not (whole and found):
+        raise click.UsageError(f"{text!r} is no span; write it like 24h or 1h30m")
+    return found
 
 
 def clock_line(config: Config, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """What a person sees: lines, tables, errors; and what a program sees: one JSON document on stdout.
 
-Decides looks alone. rich is imported only where a person looks: a terminal, and NO_COLOR not set. Errors say what
-happened, where, what was not changed, and what to do next. Never here: a value, or a decision.
+Decides looks alone. Colours are for terminals, and nothing is said by a colour alone. Errors say what happened, where,
+what was not changed, and what to do next. Never here: a value, or a decision.
 """
 
 from __future__ import annotations
@@ -13,19 +13,26 @@ import sys
 import textwrap
 import threading
 import traceback
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TextIO
 
 import click
 
+from keyturn.cli.layout import Line, Tone, wrapped
 from keyturn.errors import KeyturnError, Misconfigured
 
 WIDTH = 100
 """Prose is not wider than this, however wide the terminal is."""
-NARROWEST = 24
-"""Columns that are left to a text, whatever stands before it."""
-STYLES = {"held": "bold red", "failing": "red", "expiring": "bold red", "ok": "green", "new": "dim"}
+STYLES: dict[Tone, dict[str, Any]] = {
+    Tone.PLAIN: {},
+    Tone.OK: {"fg": "green"},
+    Tone.ATTENTION: {"fg": "yellow"},
+    Tone.BAD: {"fg": "red", "bold": True},
+    Tone.DIM: {"dim": True},
+}
+"""Every colour there is. What it means is said in words as well."""
 
+NEVER_RAN = "Nothing is known yet: the first `keyturn run` adopts what it finds."
 UNCHANGED = "Nothing was changed."
 GOES_ON = "What was done so far is in the ledger; the next run goes on from there."
 
@@ -36,6 +43,7 @@ class _Screen:
     def __init__(self) -> None:
         self.debug = False
         self.json = False
+        self.no_color = False
         self.state = UNCHANGED
         self.lock = threading.Lock()
 
@@ -50,6 +58,10 @@ def begin() -> None:
 
 def debugging(_: click.Context, __: click.Parameter, wanted: bool) -> None:
     _screen.debug = _screen.debug or wanted
+
+
+def no_color(_: click.Context, __: click.Parameter, wanted: bool) -> None:
+    _screen.no_color = _screen.no_color or wanted
 
 
 def quiet_strangers() -> None:
@@ -83,17 +95,27 @@ def item(head: str, text: str) -> None:
     say("\n".join(wrapped(head, text, min(width() or WIDTH, WIDTH))))
 
 
-def wrapped(head: str, text: str, columns: int) -> list[str]:
-    """`head` and `text` in lines of at most `columns`, save for words that are longer: those are there to be copied."""
-    lines = textwrap.wrap(
-        text,
-        max(columns, len(head) + NARROWEST),
-        initial_indent=head,
-        subsequent_indent=" " * len(head),
-        break_long_words=False,
-        break_on_hyphens=False,
+def show(lines: Iterable[Line]) -> None:
+    """Lines in their tones, for people. Safe from any thread."""
+    for pieces in lines:
+        say(in_tones(pieces, sys.stdout))
+
+
+def in_tones(pieces: Line, stream: TextIO) -> str:
+    """A line as text: in colours where the stream has them."""
+    return "".join(painted(piece.text, piece.tone, stream) for piece in pieces)
+
+
+def painted(text: str, tone: Tone, stream: TextIO) -> str:
+    style = STYLES[tone]
+    return click.style(text, **style) if style and coloured(stream) else text
+
+
+def coloured(stream: TextIO) -> bool:
+    """A terminal that can, and nobody who asked for none: NO_COLOR, --no-color."""
+    return (
+        not _screen.no_color and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )
-    return lines or [head.rstrip()]
 
 
 def first_sentence(text: str) -> str:
@@ -117,40 +139,19 @@ def happened(kind: str, sentence: str, rule: str) -> str:
     return f"{told}  [{rule}]" if rule else told
 
 
+def warn(sentence: str) -> None:
+    """Something that a person should look at; on stderr."""
+    whisper(f"{painted('warning:', Tone.ATTENTION, sys.stderr)} {sentence}")
+
+
+def speaks_json() -> bool:
+    return _screen.json
+
+
 def document(content: Any) -> None:
     """The one JSON document, or what makes it; people do not get it."""
     if _screen.json:
         click.echo(json.dumps(content() if callable(content) else content, indent=2, ensure_ascii=False))
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], style_of: int = 1) -> None:
-    """Rows under heads; column `style_of` carries the colour where there are colours."""
-    if _screen.json:
-        return
-    if _coloured():
-        _rich_table(heads, rows, style_of)
-        return
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    shown = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows))
-    click.echo("\n".join(line.rstrip() for line in shown))
-
-
-def _coloured() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-
-
-def _rich_table(heads: Sequence[str], rows: Sequence[Sequence[str]], style_of: int) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only where a person looks
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    shown = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
-    for head in heads:
-        shown.add_column(head)
-    for row in rows:
-        style = STYLES.get(row[style_of], "yellow")
-        shown.add_row(*[Text(cell, style=style if at == style_of else "") for at, cell in enumerate(row)])
-    Console().print(shown)
 
 
 # -------- what went wrong
@@ -198,7 +199,7 @@ def _next(error: KeyturnError) -> str:
 
 def _complain(sentence: str, state: str, hint: str) -> None:
     what, *more = sentence.splitlines() or [""]
-    lines = [f"keyturn: {what}", *(f"  {line}" for line in more)]
+    lines = [f"{painted('keyturn:', Tone.BAD, sys.stderr)} {what}", *(f"  {line}" for line in more)]
     if state:
         lines.append(f"  {state}")
     if hint:

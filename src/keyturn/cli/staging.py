@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -22,7 +21,6 @@ from keyturn.errors import TryAgain
 
 PROGRAM = (sys.executable, "-m", "keyturn_emulator")
 CONTROL, SECRET = "KEYTURN_EMULATOR_CONTROL", "KEYTURN_EMULATOR_SECRET"
-UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
 @click.command()
@@ -44,7 +42,7 @@ def emulator(advance: str | None, **given: object) -> int:
     passes on command alone: `keyturn emulator --advance 24h`, from a shell that has sourced the --write-env file.
     """
     if advance is not None:
-        return _advance(_span(advance))
+        return _advance(options.span(advance))
     arguments = [text for name, value in given.items() if value is not None for text in (_flag(name), str(value))]
     command = [*PROGRAM, *arguments]
     if sys.platform == "win32":
@@ -60,13 +58,6 @@ def _become(command: list[str]) -> NoReturn:
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _span(text: str) -> timedelta:
-    parts = re.findall(r"(\d+)([wdhms])", text)
-    if not parts or "".join(count + unit for count, unit in parts) != text:
-        raise click.UsageError(f"{text!r} is no span; write it like 24h or 1h30m")
-    return sum((timedelta(**{UNITS[unit]: int(count)}) for count, unit in parts), timedelta(0))
 
 
 def _advance(span: timedelta) -> int:

@@ -174,7 +174,7 @@ class Work:
         policies = {charge.credential.key: charge.policy for charge in charges}
         records = [each.record for each in stored if each is not None]
         for warning in self.found.warnings:
-            screen.whisper(f"warning: {warning}")
+            screen.warn(warning)
         for record in records:
             if is_bad(record, now):
                 _say_bad(record, policies[record.key], now)
