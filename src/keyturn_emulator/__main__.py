@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from keyturn_emulator import seed
+from keyturn_emulator import seed, ways_in
 from keyturn_emulator.azure import Azure
 from keyturn_emulator.certificates import Authority, write_private
 from keyturn_emulator.clock import from_iso
@@ -35,18 +35,21 @@ PARENT_CHECK = 0.5  # machine seconds between two looks at the parent, where the
 
 def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
-    try:
-        description = seed.default_description() if options.seed_file is None else _read(options.seed_file)
-        azure = Azure(description, options.start)
-    except (SeedError, OSError, ValueError) as error:
-        problems = error.problems if isinstance(error, SeedError) else [str(error)]
-        sys.stderr.write("".join(f"keyturn-emulator: {problem}\n" for problem in problems))
-        return 2
     with ExitStack() as stack:
         directory = options.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
+        try:
+            description = seed.default_description() if options.seed_file is None else _read(options.seed_file)
+            if options.sign_in == "certificate":
+                description = ways_in.with_certificate(description, directory)
+            azure = Azure(description, options.start)
+            ways_in.check(azure.world, options.sign_in)
+        except (SeedError, OSError, ValueError) as error:
+            problems = error.problems if isinstance(error, SeedError) else [str(error)]
+            sys.stderr.write("".join(f"keyturn-emulator: {problem}\n" for problem in problems))
+            return 2
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             try:
-                return runner.run(_serve(azure, Authority(directory), options))
+                return runner.run(_serve(azure, Authority(directory), directory, options))
             except KeyboardInterrupt:  # how Windows, which has no handlers for signals, says it
                 return 0
 
@@ -55,10 +58,14 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m keyturn_emulator", description="An Azure of its own on loopback.")
     parser.add_argument("--port", type=int, default=0, help="proxy and control API; 0 takes any free port")
     parser.add_argument("--tls-port", type=int, default=0, help="direct TLS; 0 takes any free port")
+    parser.add_argument("--machine-port", type=int, default=0, help="managed identity; 0 takes any free port")
     parser.add_argument("--seed-file", type=Path, help="a JSON description of the world")
     parser.add_argument("--start", type=_moment, help="the first emulated moment, such as 2026-01-05T08:00:00Z")
     parser.add_argument("--write-env", type=Path, metavar="FILE", help="write shell lines to source, mode 0600")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="keep the CA here from start to start")
+    parser.add_argument(
+        "--sign-in", choices=ways_in.WAYS, default="secret", help="which way to sign in --write-env is for"
+    )
     parser.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process is gone")
     return parser.parse_args(arguments)
 
@@ -85,18 +92,22 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-async def _serve(azure: Azure, authority: Authority, options: argparse.Namespace) -> int:
+async def _serve(azure: Azure, authority: Authority, directory: Path, options: argparse.Namespace) -> int:
     secret = secrets.token_urlsafe(24)
     server = Server(azure, authority, secret)
     try:
-        port, tls_port = await server.start(options.port, options.tls_port)
+        port, tls_port = await server.start(options.port, options.tls_port, options.machine_port)
     except OSError as error:
         sys.stderr.write(f"keyturn-emulator: cannot listen: {error}\n")
         return 1
     ready = _readiness(azure, port, tls_port, secret, authority.ca_file.resolve())
+    machine = f"http://{LOOPBACK}:{server.machine_port}"
+    ready["machine"] = machine
+    ready["sign_in"] = {way: ways_in.variables(azure, way, machine, directory) for way in ways_in.WITHOUT_FILES}
     exports = {"HTTPS_PROXY": ready["proxy"], "REQUESTS_CA_BUNDLE": ready["ca_bundle"]}
     if options.write_env is not None:
-        write_private(options.write_env, _shell_lines(ready, exports).encode())
+        way = ways_in.variables(azure, options.sign_in, machine, directory)
+        write_private(options.write_env, _shell_lines(ready, exports, way).encode())
     told = _listen_for_the_end()  # before anybody may think us ready: a signal right after that must end us cleanly
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
@@ -138,18 +149,21 @@ def _readiness(azure: Azure, port: int, tls_port: int, secret: str, ca_file: Pat
     }
 
 
-def _shell_lines(ready: Mapping[str, Any], exports: Mapping[str, str]) -> str:
+def _shell_lines(ready: Mapping[str, Any], exports: Mapping[str, str], way: Mapping[str, str]) -> str:
+    """What to export. What another way of signing in would look at is unset, because the default credential takes the
+    first way that it finds."""
     values = {
         **exports,
         "NO_PROXY": "localhost,127.0.0.1",
-        "AZURE_TENANT_ID": ready["tenant"],
-        "AZURE_CLIENT_ID": ready["client_id"],
-        "AZURE_CLIENT_SECRET": ready["client_secret"],
+        **way,
         "AZURE_SUBSCRIPTION_ID": ready["azure_subscription"],
         "KEYTURN_EMULATOR_CONTROL": ready["control"],
         "KEYTURN_EMULATOR_SECRET": ready["secret"],
     }
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    others = [name for name in ways_in.VARIABLES if name not in way]
+    return f"unset {' '.join(others)}\n" + "".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in values.items()
+    )
 
 
 def _for_people(azure: Azure, exports: Mapping[str, str]) -> str:

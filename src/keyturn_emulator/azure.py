@@ -15,14 +15,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from keyturn_emulator import entra, seed
+from keyturn_emulator import entra, federation, machine, seed
 from keyturn_emulator.arm import ArmRoom
 from keyturn_emulator.configuration import ConfigurationRoom
 from keyturn_emulator.entra import EntraRoom
 from keyturn_emulator.faults import FaultBook
+from keyturn_emulator.federation import IssuerRoom
 from keyturn_emulator.gateway import GatewayRoom
 from keyturn_emulator.journal import Journal
 from keyturn_emulator.keyvault import KeyVaultRoom
+from keyturn_emulator.machine import MachineRoom, MachineSecrets
 from keyturn_emulator.management import ManagementRoom
 from keyturn_emulator.pause import PauseGate
 from keyturn_emulator.signins import SigninBook
@@ -43,6 +45,7 @@ class Azure:
         self._boot_so_far = 0.0
         self.on_time: list[Callable[[], None]] = []  # called after each move of the clock and each load
         self.pause = PauseGate()
+        self.machine_secrets = MachineSecrets()
         self.load(description, start)
 
     def load(self, description: Mapping[str, Any], start: datetime | None = None) -> None:
@@ -69,6 +72,8 @@ class Azure:
         world = self.world
         rooms: dict[str, tuple[str, Room]] = {ARM_HOST: ("arm", self.arm)}
         rooms |= dict.fromkeys(entra.HOSTS, ("entra", EntraRoom(world)))
+        rooms |= dict.fromkeys(federation.HOSTS, ("issuer", IssuerRoom(world)))
+        rooms[machine.HOST] = ("machine", MachineRoom(world, self.machine_secrets))
         rooms |= {vault.host: ("keyvault", KeyVaultRoom(world)) for vault in world.vaults.values()}
         management = ManagementRoom(world, self.signins)
         rooms |= dict.fromkeys(management.hosts(), ("management", management))
@@ -80,13 +85,15 @@ class Azure:
         return rooms
 
     def knows(self, host: str) -> bool:
-        return host in self._rooms
+        """Whether a client may ask for it: this machine has a port of its own, and no name."""
+        return host in self._rooms and host != machine.HOST
 
     def hosts(self) -> list[str]:
-        return sorted(self._rooms)
+        return sorted(host for host in self._rooms if host != machine.HOST)
 
     def kind(self, host: str) -> str:
-        """entra, arm, keyvault, gateway, management or configuration. Raises KeyError for an unknown name."""
+        """entra, issuer, machine, arm, keyvault, gateway, management or configuration. Raises KeyError for an unknown
+        name."""
         return self._rooms[host][0]
 
     def ask(self, call: Call, fault: str | None = None) -> Answer:

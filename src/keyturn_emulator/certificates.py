@@ -19,6 +19,8 @@ NAMES = (
     "login.microsoftonline.com",
     "login.windows.net",
     "management.azure.com",
+    "token.actions.githubusercontent.com",
+    "westeurope.oic.prod-aks.azure.com",
     "*.vault.azure.net",
     "*.azure-api.net",
     "*.regional.azure-api.net",

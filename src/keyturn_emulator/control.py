@@ -18,7 +18,7 @@ from datetime import datetime
 from hmac import compare_digest
 from typing import Any
 
-from keyturn_emulator import faults
+from keyturn_emulator import faults, federation
 from keyturn_emulator.apim import ApimService
 from keyturn_emulator.azure import Azure
 from keyturn_emulator.clock import from_iso, iso
@@ -112,6 +112,7 @@ class ControlRoom:
             ("POST", "switches"): self._set_switches,
             ("GET", "keys"): self._keys,
             ("POST", "portal"): self._portal,
+            ("POST", "federated-token"): self._federated_token,
         }
 
     async def answer(self, call: Call, closed: asyncio.Event) -> Answer:
@@ -205,7 +206,12 @@ class ControlRoom:
             "now": iso(world.clock.now()),
             "tenants": sorted(world.tenants),
             "applications": [
-                {"client_id": app.client_id, "object_id": app.object_id, "display_name": app.display_name}
+                {
+                    "client_id": app.client_id,
+                    "object_id": app.object_id,
+                    "display_name": app.display_name,
+                    "managed_identity": app.managed_identity,
+                }
                 for app in world.applications.values()
             ],
             "role_assignments": [
@@ -306,6 +312,21 @@ class ControlRoom:
             raise _Refused(400, "value must be a text")
         held.write(body["slot"], value)
         return {"etag": held.etag()}
+
+    def _federated_token(self, request: ControlCall) -> dict[str, str]:
+        """A token of one of the emulator's two issuers, for whatever subject, audience and lifetime is asked for."""
+        body = request.json("issuer", "subject", "audience", "lifetime")
+        kind = next((each for each in federation.KINDS if each == body.get("issuer")), None)
+        if kind is None:
+            raise _Refused(400, f"issuer must be one of {', '.join(federation.KINDS)}")
+        world = self._azure.world
+        subject, audience = body.get("subject", world.workloads[kind]), body.get("audience", federation.AUDIENCE)
+        if not isinstance(subject, str) or not isinstance(audience, str):
+            raise _Refused(400, "subject and audience must be texts")
+        lifetime = int(_seconds(body, "lifetime")) if "lifetime" in body else None
+        tenant = min(world.tenants)
+        token = federation.mint(kind, tenant, subject, audience=audience, lifetime=lifetime)
+        return {"token": token, "issuer": federation.issuer_of(kind, tenant), "subject": subject}
 
     def _held(self, given: Mapping[str, Any]) -> _Held:
         """Whose slots are meant: of `sid`, `tenant` and `gateway`, exactly one is given; any case."""

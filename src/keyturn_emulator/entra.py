@@ -1,12 +1,13 @@
 """Entra ID: which application may have a token for which resource, and whether a presented token is good.
 
-It decides sign-in (azure-facts 2): the discovery documents, the client-credentials grant by secret or certificate, the
-AADSTS errors, and the check of every bearer token that Resource Manager and Key Vault are shown.
+It decides sign-in (azure-facts 2): the discovery documents, the client-credentials grant by secret or by assertion, and
+the check of every bearer token that Resource Manager and Key Vault are shown.
 
 Token lifetimes are judged by the machine's clock, not the emulated one, because clients cache by the
 machine's.
 
-Never here: what a principal may do (`rbac`), nor a secret or a token in a log or an error.
+Never here: whether an assertion proves anything (`assertions`), what a principal may do (`rbac`), nor a secret or a
+token in a log or an error.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import jwt
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from keyturn_emulator.clock import machine_now
+from keyturn_emulator import entra_refusals
+from keyturn_emulator.assertions import AssertionDesk
+from keyturn_emulator.entra_refusals import HEADERS, refuse
 from keyturn_emulator.wire import Answer, Call, json_answer
 from keyturn_emulator.world import Application, World
 
-LOGIN = "login.microsoftonline.com"
+LOGIN = entra_refusals.LOGIN
 HOSTS = frozenset({LOGIN, "login.windows.net"})
 ARM_AUDIENCES = frozenset(
     {
@@ -113,11 +114,11 @@ def _base64url(number: int) -> str:
 
 
 def issue_token(
-    world: World, client_id: str, audience: str, *, lifetime: int | None = None, strength: str = "1"
+    world: World, client_id: str, audience: str, *, lifetime: int | None = None, strength: str = "1", **more: str
 ) -> str:
     """A signed access token in v1 form (azure-facts 2.4). Raises KeyError.
 
-    `lifetime` is in machine seconds; `strength` is "1" for a secret, "2" for a certificate.
+    `lifetime` is in machine seconds; `strength` is "1" for a secret, "2" for an assertion; `more` are further claims.
     """
     app = world.applications[client_id.lower()]
     now = int(time.time())
@@ -136,6 +137,7 @@ def issue_token(
         "tid": app.tenant_id,
         "uti": uuid.uuid4().hex,
         "ver": "1.0",
+        **more,
     }
     return jwt.encode(claims, _signing_key(), algorithm="RS256", headers={"kid": _key_id(), "x5t": _key_id()})
 
@@ -196,121 +198,6 @@ def _verified_claims(token: str) -> dict[str, Any]:
     return claims
 
 
-# --- refusals of the token endpoint (azure-facts 2.5) ---------------------------------------------
-
-
-@dataclass(slots=True, frozen=True)
-class _Refusal:
-    status: int
-    error: str
-    code: int
-    text: str
-
-
-REFUSALS = {
-    "wrong-secret": _Refusal(
-        401,
-        "invalid_client",
-        7000215,
-        "Invalid client secret provided. Ensure the secret being sent in the request is the client "
-        "secret value, "
-        "not the client secret ID, for a secret added to app '{app}'.",
-    ),
-    "expired-secret": _Refusal(
-        401,
-        "invalid_client",
-        7000222,
-        "The provided client secret keys for app '{app}' are expired. Visit the Azure portal to "
-        "create new keys for "
-        "your app, or consider using certificate credentials for added security.",
-    ),
-    "unknown-app": _Refusal(
-        400,
-        "unauthorized_client",
-        700016,
-        "Application with identifier '{app}' was not found in the directory '{tenant}'. This can "
-        "happen if the "
-        "application has not been installed by the administrator of the tenant or consented to by "
-        "any user in the "
-        "tenant. You may have sent your authentication request to the wrong tenant.",
-    ),
-    "unknown-tenant": _Refusal(
-        400,
-        "invalid_request",
-        90002,
-        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are "
-        "signing into the "
-        "correct cloud. Check with your subscription administrator, this may happen if there are no active "
-        "subscriptions for the tenant.",
-    ),
-    "unknown-resource": _Refusal(
-        400,
-        "invalid_resource",
-        500011,
-        "The resource principal named {resource} was not found in the tenant named {tenant}. This "
-        "can happen if the "
-        "application has not been installed by the administrator of the tenant or consented to by "
-        "any user in the "
-        "tenant. You might have sent your authentication request to the wrong tenant.",
-    ),
-    "bad-scope": _Refusal(
-        400,
-        "invalid_scope",
-        1002012,
-        "The provided value for scope {scope} is not valid. Client credential flows must have a "
-        "scope value with "
-        "/.default suffixed to the resource identifier (application ID URI).",
-    ),
-    "missing-field": _Refusal(
-        400,
-        "invalid_request",
-        900144,
-        "The request body must contain the following parameter: '{field}'.",
-    ),
-    "grant": _Refusal(
-        400,
-        "unsupported_grant_type",
-        70003,
-        "The app requested an unsupported grant type '{grant}'. The emulator knows client_credentials only.",
-    ),
-    "bad-assertion": _Refusal(
-        401,
-        "invalid_client",
-        700027,
-        "Client assertion failed signature validation: {why}",
-    ),
-    "unknown-field": _Refusal(
-        400,
-        "invalid_request",
-        90014,
-        "The emulator does not know the parameter '{field}' of a token request.",
-    ),
-}
-
-
-def _refuse(reason: str, **words: str) -> Answer:
-    refusal = REFUSALS[reason]
-    trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
-    stamp = machine_now().strftime("%Y-%m-%d %H:%M:%SZ")
-    description = (
-        f"AADSTS{refusal.code}: {refusal.text.format(**words)}"
-        f"\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {stamp}"
-    )
-    body = {
-        "error": refusal.error,
-        "error_description": description,
-        "error_codes": [refusal.code],
-        "timestamp": stamp,
-        "trace_id": trace,
-        "correlation_id": correlation,
-        "error_uri": f"https://{LOGIN}/error?code={refusal.code}",
-    }
-    return json_answer(refusal.status, body, _HEADERS)
-
-
-_HEADERS = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
-
-
 # --- the room -------------------------------------------------------------------------------------
 
 
@@ -319,6 +206,7 @@ class EntraRoom:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._assertions = AssertionDesk(world)
 
     def answer(self, call: Call) -> Answer:
         match (call.method, call.segments):
@@ -343,7 +231,7 @@ class EntraRoom:
                 "error": "invalid_instance",
                 "error_description": "AADSTS50049: Unknown or invalid instance.",
             }
-            return json_answer(400, body, _HEADERS)
+            return json_answer(400, body, HEADERS)
         tenant = path.split("/")[0] or "common"
         body_ok = {
             "tenant_discovery_endpoint": f"https://{LOGIN}/{tenant}/v2.0/.well-known/openid-configuration",
@@ -352,11 +240,11 @@ class EntraRoom:
                 {"preferred_network": LOGIN, "preferred_cache": "login.windows.net", "aliases": sorted(HOSTS)}
             ],
         }
-        return json_answer(200, body_ok, _HEADERS)
+        return json_answer(200, body_ok, HEADERS)
 
     def _openid_configuration(self, tenant: str) -> Answer:
         if not self._knows(tenant):
-            return _refuse("unknown-tenant", tenant=tenant)
+            return refuse("unknown-tenant", tenant=tenant)
         base = f"https://{LOGIN}/{tenant}"
         body = {
             "token_endpoint": f"{base}/oauth2/v2.0/token",
@@ -372,7 +260,7 @@ class EntraRoom:
             "tenant_region_scope": None,
             "cloud_instance_name": "microsoftonline.com",
         }
-        return json_answer(200, body, _HEADERS)
+        return json_answer(200, body, HEADERS)
 
     def _key_set(self) -> Answer:
         numbers = _public_key().public_numbers()
@@ -384,55 +272,54 @@ class EntraRoom:
             "n": _base64url(numbers.n),
             "e": _base64url(numbers.e),
         }
-        return json_answer(200, {"keys": [key]}, _HEADERS)
+        return json_answer(200, {"keys": [key]}, HEADERS)
 
     def _token(self, call: Call, tenant: str) -> Answer:
-        """The client-credentials grant with a client secret."""
+        """The client-credentials grant, with a client secret or a client assertion."""
         form = dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
         for field in form:
             if field not in FORM_FIELDS:
-                return _refuse("unknown-field", field=field)
+                return refuse("unknown-field", field=field)
         if not self._knows(tenant):
-            return _refuse("unknown-tenant", tenant=tenant)
+            return refuse("unknown-tenant", tenant=tenant)
         for field in ("grant_type", "client_id", "scope"):
             if not form.get(field):
-                return _refuse("missing-field", field=field)
+                return refuse("missing-field", field=field)
         if form["grant_type"] != "client_credentials":
-            return _refuse("grant", grant=form["grant_type"])
+            return refuse("grant", grant=form["grant_type"])
         app = self._world.applications.get(form["client_id"].lower())
         if app is None or app.tenant_id.lower() != tenant.lower():
-            return _refuse("unknown-app", app=form["client_id"], tenant=tenant)
-        by_certificate = "client_assertion" in form
-        judge = self._judge_assertion if by_certificate else self._judge_secret
+            return refuse("unknown-app", app=form["client_id"], tenant=tenant)
+        by_assertion = "client_assertion" in form
+        judge = self._judge_assertion if by_assertion else self._judge_secret
         refused = judge(app, form, tenant)
         if refused is not None:
             return refused
-        return self._grant(app, tenant, form["scope"], "2" if by_certificate else "1")
+        return self._grant(app, tenant, form["scope"], "2" if by_assertion else "1")
 
     def _judge_assertion(self, app: Application, form: dict[str, str], tenant: str) -> Answer | None:
-        """A client assertion that a certificate of the application signed (azure-facts 2.1)."""
+        """A client assertion that a certificate of the application signed, or an issuer that it trusts."""
         if form.get("client_assertion_type") != ASSERTION_TYPE:
-            return _refuse("missing-field", field="client_assertion_type")
-        why = _assertion_fault(app, form["client_assertion"], f"https://{LOGIN}/{tenant}/oauth2/v2.0/token")
-        return None if why is None else _refuse("bad-assertion", why=why)
+            return refuse("missing-field", field="client_assertion_type")
+        return self._assertions.judge(app, form["client_assertion"], tenant)
 
     def _judge_secret(self, app: Application, form: dict[str, str], _: str) -> Answer | None:
         if "client_secret" not in form:
-            return _refuse("missing-field", field="client_secret")
+            return refuse("missing-field", field="client_secret")
         given = form["client_secret"].encode()
         if any(compare_digest(given, secret.encode()) for secret in app.secrets):
             return None
         if any(compare_digest(given, secret.encode()) for secret in app.expired_secrets):
-            return _refuse("expired-secret", app=app.client_id)
-        return _refuse("wrong-secret", app=app.client_id)
+            return refuse("expired-secret", app=app.client_id)
+        return refuse("wrong-secret", app=app.client_id)
 
     def _grant(self, app: Application, tenant: str, scope: str, strength: str) -> Answer:
         if not scope.endswith("/.default") or " " in scope:
-            return _refuse("bad-scope", scope=scope)
+            return refuse("bad-scope", scope=scope)
         # With a double slash the audience keeps its trailing one (azure-facts 0.6).
         audience = scope.removesuffix("/.default")
         if audience not in RESOURCES:
-            return _refuse("unknown-resource", resource=audience, tenant=tenant)
+            return refuse("unknown-resource", resource=audience, tenant=tenant)
         lifetime = self._world.token_lifetime
         body = {
             "token_type": "Bearer",
@@ -440,43 +327,10 @@ class EntraRoom:
             "ext_expires_in": lifetime,
             "access_token": issue_token(self._world, app.client_id, audience, strength=strength),
         }
-        return json_answer(200, body, _HEADERS)
+        return json_answer(200, body, HEADERS)
 
     def _knows(self, tenant: str) -> bool:
         return tenant.lower() in {known.lower() for known in self._world.tenants}
-
-
-def _assertion_fault(app: Application, assertion: str, audience: str) -> str | None:
-    """Why the assertion proves nothing, or None when one of the application's certificates signed it."""
-    try:
-        header = jwt.get_unverified_header(assertion)
-    except jwt.PyJWTError:
-        return "the assertion is no token."
-    named = {str(header.get(name, "")).rstrip("=") for name in ("x5t", "x5t#S256")} - {""}
-    certificate = next((it for it in map(_certificate, app.certificates) if named & _thumbprints(it)), None)
-    if certificate is None:
-        return "the key was not found: no certificate of the application has the thumbprint in the header."
-    key = certificate.public_key()
-    if not isinstance(key, rsa.RSAPublicKey):
-        return "the certificate has no RSA key."
-    options: Any = {"require": ["aud", "iss", "sub", "exp", "jti"], "verify_iat": False}
-    try:
-        claims = jwt.decode(assertion, key, ["RS256", "PS256"], options=options, audience=audience, leeway=SKEW)
-    except jwt.PyJWTError as error:
-        return f"{type(error).__name__}."
-    if not claims["iss"] == claims["sub"] == app.client_id:
-        return "issuer and subject must both be the application."
-    return None
-
-
-def _certificate(pem: str) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(pem.encode())
-
-
-def _thumbprints(certificate: x509.Certificate) -> set[str]:
-    """Of SHA-1 and of SHA-256, in base64url without padding."""
-    digests = (certificate.fingerprint(hashes.SHA1()), certificate.fingerprint(hashes.SHA256()))  # noqa: S303 - x5t
-    return {base64.urlsafe_b64encode(digest).rstrip(b"=").decode() for digest in digests}
 
 
 def _unknown_path(call: Call) -> str:

@@ -221,7 +221,7 @@ def fault_answer(room: str, fault: Fault) -> Answer:
     headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
     if room == "gateway":
         return json_answer(status, {"statusCode": status, "message": fault.message}, headers)
-    if room == "entra":
+    if room in ("entra", "machine"):
         return json_answer(status, {"error": fault.code, "error_description": fault.message}, headers)
     return json_answer(status, {"error": {"code": fault.code, "message": fault.message}}, headers)
 

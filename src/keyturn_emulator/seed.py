@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from keyturn_emulator import rbac
+from keyturn_emulator import federation, rbac
 from keyturn_emulator.apim import (
     DEFAULT_HEADER,
     DEFAULT_QUERY,
@@ -37,7 +37,7 @@ from keyturn_emulator.named_values import NamedValue
 from keyturn_emulator.propagation import SLOTS, GatewayView
 from keyturn_emulator.rbac import Role, UnknownRole
 from keyturn_emulator.switches import SWITCHES
-from keyturn_emulator.world import Application, AzureSubscription, RoleAssignment, World
+from keyturn_emulator.world import Application, AzureSubscription, FederatedCredential, RoleAssignment, World
 
 DEFAULT_START: Final = "2026-01-05T08:00:00Z"
 DEFAULT_GROUP: Final = "rg"
@@ -134,6 +134,8 @@ def build(description: Mapping[str, Any], *, boot: float = 0.0, start: datetime 
     tenant = top.guid("tenant", world.new_guid())
     world.tenants.add(tenant)
     world.token_lifetime = top.take("token_lifetime", int, world.token_lifetime)
+    world.managed_token_lifetime = top.take("managed_token_lifetime", int, world.managed_token_lifetime)
+    world.workloads = _workloads(top)
     world.switches.update(_switches(top))
     azure = _azure_subscription(top, world, tenant)
     group = top.take("resource_group", str, DEFAULT_GROUP)
@@ -185,7 +187,7 @@ def _application(row: _Reader, world: World, tenant: str) -> None:
     client = row.guid("client_id", world.new_guid())
     secret = row.take("secret", str, None)
     secrets = {*row.names("more_secrets"), *([] if secret is None else [secret])}
-    world.applications[client.lower()] = Application(
+    world.applications[client.lower()] = made = Application(
         client_id=client,
         object_id=row.guid("object_id", world.new_guid()),
         tenant_id=tenant,
@@ -193,8 +195,42 @@ def _application(row: _Reader, world: World, tenant: str) -> None:
         secrets=secrets,
         expired_secrets=set(row.names("expired_secrets")),
         certificates=_certificates(row),
+        federated=[_federated(part, tenant) for part in row.each("federated_credentials")],
+        managed_identity=row.one_of("managed_identity", ("system-assigned", "user-assigned"), None),
     )
+    if made.managed_identity is not None:
+        _check_managed(row, world, made)
     row.close()
+
+
+def _check_managed(row: _Reader, world: World, made: Application) -> None:
+    if made.secrets or made.expired_secrets or made.certificates:
+        row.problem("managed_identity", "signs in with nothing that a person holds: no secrets, no certificates")
+    same = [app for app in world.applications.values() if app.managed_identity == "system-assigned"]
+    if len(same) > 1:
+        row.problem("managed_identity", "the machine has one system-assigned identity already")
+
+
+def _federated(part: _Reader, tenant: str) -> FederatedCredential:
+    """`issuer` is `github`, `kubernetes`, or the whole name of another one."""
+    issuer = part.take("issuer", str)
+    made = FederatedCredential(
+        issuer=next((federation.issuer_of(kind, tenant) for kind in federation.KINDS if kind == issuer), issuer),
+        subject=part.take("subject", str),
+        audience=part.take("audience", str, federation.AUDIENCE),
+    )
+    part.close()
+    return made
+
+
+def _workloads(top: _Reader) -> dict[str, str]:
+    """Which workflow and which service account run here."""
+    part = top.part("workloads")
+    if part is None:
+        return dict(WORKLOADS)
+    given: dict[str, str] = {kind: part.take(kind, str, WORKLOADS[kind]) for kind in federation.KINDS}
+    part.close()
+    return given
 
 
 def _certificates(row: _Reader) -> list[str]:
@@ -307,9 +343,25 @@ def _api(part: _Reader, service: ApimService) -> None:
             subscription_required=part.take("subscription_required", bool, True),
             header=part.take("header", str, DEFAULT_HEADER),
             query=part.take("query", str, DEFAULT_QUERY),
+            operations=[_operation(row) for row in part.each("operations")] or [Operation("any", display_name="Any")],
         )
     )
     part.close()
+
+
+def _operation(row: _Reader) -> Operation:
+    """`url` is its template below the API's path; an API that describes none has one `GET /*`."""
+    name = row.take("id", str)
+    made = Operation(
+        id=name,
+        method=row.take("method", str, "GET").upper(),
+        url=row.take("url", str, "/"),
+        display_name=row.take("display_name", str, name),
+    )
+    if not made.url.startswith("/"):
+        row.problem("url", "must start with a slash")
+    row.close()
+    return made
 
 
 def _product(part: _Reader, service: ApimService) -> None:
@@ -343,27 +395,11 @@ def _user(part: _Reader, service: ApimService) -> None:
 
 def _apim_subscription(part: _Reader, service: ApimService) -> None:
     sid, owner = part.take("sid", str), part.take("owner", str, None)
-            operations=[_operation(row) for row in part.each("operations")] or [Operation("any", display_name="Any")],
     scope = _scope(part, service)
     if owner is not None and owner.lower() not in service.users:
         part.problem("owner", f"there is no user {owner}")
     if service.find(sid) is not None:
         part.problem("sid", f"{sid} stands here twice")
-def _operation(row: _Reader) -> Operation:
-    """`url` is its template below the API's path; an API that describes none has one `GET /*`."""
-    name = row.take("id", str)
-    made = Operation(
-        id=name,
-        method=row.take("method", str, "GET").upper(),
-        url=row.take("url", str, "/"),
-        display_name=row.take("display_name", str, name),
-    )
-    if not made.url.startswith("/"):
-        row.problem("url", "must start with a slash")
-    row.close()
-    return made
-
-
         sid = f"{sid}-again"
     service.add_subscription(
         sid,
@@ -456,11 +492,18 @@ CLIENT_SECRET: Final = "emulated-secret-of-the-rotator"  # noqa: S105 - it opens
 READER: Final = "5e0b7a43-90f1-4a57-b8ce-cf1d6f0e7b32"
 READER_SECRET: Final = "emulated-secret-of-the-callers"  # noqa: S105 - the same
 AZURE_SUBSCRIPTION: Final = "3a6f1d2c-5b7e-4f80-9c1d-8e2a4b6c0d43"
+MACHINE: Final = "6b1f0c9e-8a25-4d67-b3f1-0e9d7c5a2f54"
+ASSIGNED: Final = "c8e24f7a-13d6-4b90-a5e8-7f20b96d1c65"
+WORKLOADS: Final[Mapping[str, str]] = {
+    "github": "repo:contoso/rotation:ref:refs/heads/main",
+    "kubernetes": "system:serviceaccount:keyturn:rotator",
+}
 
 
 def default_description() -> dict[str, Any]:
     """One service with three products, six apim subscriptions, tenant access and a self-hosted gateway; one vault;
-    a rotator and a reader of secrets.
+    a rotator, which a workflow and a service account may be as well, two managed identities with its roles, and a
+    reader of secrets.
     """
     group = f"/subscriptions/{AZURE_SUBSCRIPTION}/resourceGroups/{DEFAULT_GROUP}"
     return {
@@ -470,13 +513,25 @@ def default_description() -> dict[str, Any]:
         "azure_subscription": AZURE_SUBSCRIPTION,
         "resource_group": DEFAULT_GROUP,
         "applications": [
-            {"client_id": CLIENT, "secret": CLIENT_SECRET, "display_name": "rotator"},
+            {
+                "client_id": CLIENT,
+                "secret": CLIENT_SECRET,
+                "display_name": "rotator",
+                "federated_credentials": [{"issuer": kind, "subject": WORKLOADS[kind]} for kind in federation.KINDS],
+            },
             {"client_id": READER, "secret": READER_SECRET, "display_name": "callers"},
+            {"client_id": MACHINE, "display_name": "rotator-machine", "managed_identity": "system-assigned"},
+            {"client_id": ASSIGNED, "display_name": "rotator-identity", "managed_identity": "user-assigned"},
         ],
         "role_assignments": [
             {"client_id": CLIENT, "role": "API Management Service Contributor", "scope": group},
             {"client_id": CLIENT, "role": "Key Vault Secrets Officer", "scope": group},
             {"client_id": READER, "role": "Key Vault Secrets User", "scope": group},
+            *(
+                {"client_id": client, "role": role, "scope": group}
+                for client in (MACHINE, ASSIGNED)
+                for role in ("API Management Service Contributor", "Key Vault Secrets Officer")
+            ),
         ],
         "services": [
             {

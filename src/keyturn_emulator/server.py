@@ -1,8 +1,8 @@
-"""The network of the emulator: two loopback ports in one process.
+"""The network of the emulator: three loopback ports in one process.
 
 The front port speaks plain HTTP for the control API and CONNECT for the Azure names that exist; a tunnel
 becomes TLS in place, so no byte is copied twice. The direct port speaks TLS from the start and answers by
-Host header.
+Host header. The machine's port speaks plain HTTP, as what a program finds on its own machine does.
 
 It decides which bytes become which `Call` and carries out what `faults` and `pause` decided. Never here:
 what any Azure service would answer, nor a body or an Authorization header in any output.
@@ -11,6 +11,7 @@ what any Azure service would answer, nor a body or an Authorization header in an
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import ssl
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -21,6 +22,7 @@ from keyturn_emulator.certificates import Authority, is_covered
 from keyturn_emulator.control import PREFIX, ControlRoom
 from keyturn_emulator.faults import Fault, fault_answer
 from keyturn_emulator.http11 import Connection, HttpProtocol, Reply
+from keyturn_emulator.machine import HOST as MACHINE
 from keyturn_emulator.wire import Answer, Call, json_answer
 
 LOOPBACK = "127.0.0.1"
@@ -30,7 +32,7 @@ _METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"})
 
 
 class Server:
-    """The running emulator. `start` opens both ports, `close` ends every connection."""
+    """The running emulator. `start` opens all ports, `close` ends every connection. `machine_port` is known then."""
 
     def __init__(self, azure: Azure, authority: Authority, secret: str) -> None:
         self.azure = azure
@@ -40,15 +42,18 @@ class Server:
         self._servers: list[asyncio.Server] = []
         self._certified: frozenset[str] = frozenset()
         self._date: tuple[datetime, str] | None = None
+        self.machine_port = 0
 
-    async def start(self, port: int = 0, tls_port: int = 0) -> tuple[int, int]:
-        """Listen on both loopback ports, 0 for any free one; the ports taken. Raises OSError."""
+    async def start(self, port: int = 0, tls_port: int = 0, machine_port: int = 0) -> tuple[int, int]:
+        """Listen on the loopback ports, 0 for any free one; the first two that were taken. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._certify()
         self.azure.on_time.append(self._certify)
         front = await loop.create_server(lambda: FrontDoor(self), LOOPBACK, port, backlog=1024)
         direct = await loop.create_server(lambda: DirectDoor(self), LOOPBACK, tls_port, ssl=self._context, backlog=1024)
-        self._servers = [front, direct]
+        beside = await loop.create_server(lambda: HttpDoor(self), LOOPBACK, machine_port, backlog=128)
+        self._servers = [front, direct, beside]
+        self.machine_port = beside.sockets[0].getsockname()[1]
         return front.sockets[0].getsockname()[1], direct.sockets[0].getsockname()[1]
 
     def close(self) -> None:
@@ -84,6 +89,13 @@ class Server:
         refusal = self._misdirected(connection, call)
         if refusal is not None:
             return refusal
+        return self._answer(call, connection)
+
+    def respond_on_machine(self, call: Call, connection: Connection) -> Reply:
+        """The same for the machine's port, whatever its clients call it."""
+        return self._answer(dataclasses.replace(call, host=MACHINE), connection)
+
+    def _answer(self, call: Call, connection: Connection) -> Reply:
         azure = self.azure
         if azure.pause.armed and azure.pause.stops(call):
             return self._hold(call, connection, azure.ask(call) if azure.pause.applies_first() else None)
@@ -237,3 +249,28 @@ class DirectDoor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._server.attach(cast("asyncio.Transport", transport), Connection(encrypted=True), b"")
+
+
+class HttpDoor(asyncio.Protocol):
+    """A connection to the machine's port: plain HTTP to what stands on the machine itself."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        given = cast("asyncio.Transport", transport)
+        protocol = HttpProtocol(_OnMachine(self._server), Connection())
+        given.set_protocol(protocol)
+        protocol.attach(given)
+
+
+class _OnMachine:
+    """Answers what comes through the machine's port."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.emulated_date = server.emulated_date
+        self.defect = server.defect
+
+    def respond(self, call: Call, connection: Connection) -> Reply:
+        return self._server.respond_on_machine(call, connection)

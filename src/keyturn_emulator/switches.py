@@ -101,6 +101,16 @@ SWITCHES: Final[Mapping[str, Switch]] = MappingProxyType(
             "a long token that expires more than 30 days ahead is refused, which is the portal's limit",
             "any expiry will do: nobody verified that the service looks (azure-facts 5.1)",
         ),
+        "refuse_replayed_assertions": Switch(
+            False,
+            "a client assertion of the application's own is taken once: its `jti` may not return",
+            "it is taken until it expires: msal presents one for nine minutes (azure-facts 2.1)",
+        ),
+        "lone_identity_answers_unnamed": Switch(
+            False,
+            "without a system-assigned identity, the only user-assigned one answers where none is named, as msal warns",
+            "only the system-assigned one answers where none is named",
+        ),
         "keyvault_empty_first_page": Switch(
             False,
             "Key Vault lists begin with an empty page and a nextLink, which does occur (azure-recorded 10)",

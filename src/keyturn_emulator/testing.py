@@ -189,6 +189,14 @@ class RunningEmulator:
         """Like `portal`, for a self-hosted gateway, whose keys nobody can choose."""
         self.control("POST", "portal", {"service": service, "gateway": gateway, "slot": slot})
 
+    def way(self, name: str) -> dict[str, str]:
+        """The variables with which a program signs in by `managed`, `app-service` or `github`."""
+        return dict(self.ready["sign_in"][name])
+
+    def federated_token(self, issuer: str, **asked: Any) -> str:
+        """A token of the issuer `github` or `kubernetes`; `subject`, `audience` and `lifetime` (s) may be asked for."""
+        return str(self.control("POST", "federated-token", {"issuer": issuer, **asked})["token"])
+
     def gateway(self) -> dict[str, Any]:
         return dict(self.control("GET", "gateway"))
 

@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     from keyturn_emulator.rbac import Role
 
 
+@dataclass(slots=True, frozen=True)
+class FederatedCredential:
+    """Whose tokens an application takes as its own proof."""
+
+    issuer: str
+    subject: str
+    audience: str
+
+
 @dataclass(slots=True)
 class Application:
-    """An app registration with its service principal."""
+    """An app registration with its service principal, or the service principal of a managed identity."""
 
     client_id: str
     object_id: str
@@ -29,6 +38,10 @@ class Application:
     secrets: set[str] = field(default_factory=set, repr=False)
     expired_secrets: set[str] = field(default_factory=set, repr=False)
     certificates: list[str] = field(default_factory=list)  # PEM, without any private key
+    federated: list[FederatedCredential] = field(default_factory=list)
+    managed_identity: str | None = (
+        None  # "system-assigned" or "user-assigned": Azure itself holds what it signs in with
+    )
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,6 +76,8 @@ class World:
     vaults: dict[str, Vault] = field(default_factory=dict)  # by name, lower case
     switches: dict[str, bool] = field(default_factory=dict)  # behaviours nobody verified; see each room
     token_lifetime: int = 3599  # machine seconds: clients cache tokens by the machine's clock
+    managed_token_lifetime: int = 86_399  # the same, of managed identities (azure-facts 2.4, from memory)
+    workloads: dict[str, str] = field(default_factory=dict)  # the subject that runs here, by kind of issuer
 
     def new_guid(self) -> str:
         return str(uuid.UUID(bytes=self.random.randbytes(16), version=4))

@@ -182,6 +182,7 @@ def test_a_description_with_mistakes_is_refused_whole_and_the_world_stays(azure:
         {"sid": "c", "scope": "/apis", "state": "asleep", "colour": "blue"},
     ]
     broken["role_assignments"].append({"client_id": seed.CLIENT, "role": "King", "scope": "/"})
+    last = len(broken["role_assignments"]) - 1
     with pytest.raises(ControlError) as caught:
         azure.seed(broken)
     for problem in (
@@ -190,7 +191,7 @@ def test_a_description_with_mistakes_is_refused_whole_and_the_world_stays(azure:
         "services[0].subscriptions[8].scope: give exactly one",
         "services[0].subscriptions[9].state: must be one of",
         "services[0].subscriptions[9].colour: is not a known field",
-        "role_assignments[3].role: no role is called 'King'",
+        f"role_assignments[{last}].role: no role is called 'King'",
     ):
         assert problem in str(caught.value)
     assert azure.snapshot() == before

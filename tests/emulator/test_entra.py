@@ -5,19 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 import pytest
 import requests
 from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import CertificateCredential, ClientSecretCredential
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from azure.identity import ClientSecretCredential
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from keyturn_emulator import entra, seed
 from keyturn_emulator.entra import ARM_AUDIENCES, VAULT_AUDIENCES, EntraRoom, TokenFault
@@ -180,109 +175,6 @@ def test_an_unknown_path_is_refused_by_name(world: World) -> None:
     answer = EntraRoom(world).answer(Call("GET", "login.microsoftonline.com", "/common/oauth2/authorize"))
     assert answer.status == 404
     assert "GET /common/oauth2/authorize" in answer.body.decode()
-
-
-# --- certificates ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Signer:
-    """A private key with a certificate of its own making, as PEM."""
-
-    key: rsa.RSAPrivateKey
-    certificate: str
-
-    @property
-    def both(self) -> bytes:
-        private = self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return private + self.certificate.encode()
-
-    def thumbprint(self) -> str:
-        digest = x509.load_pem_x509_certificate(self.certificate.encode()).fingerprint(hashes.SHA1())
-        return base64.urlsafe_b64encode(digest).decode()
-
-
-def _signer() -> Signer:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rotator")])
-    made = x509.CertificateBuilder(
-        name, name, key.public_key(), 7, datetime(2020, 1, 1, tzinfo=UTC), datetime(2050, 1, 1, tzinfo=UTC)
-    ).sign(key, hashes.SHA256())
-    return Signer(key, made.public_bytes(serialization.Encoding.PEM).decode())
-
-
-@pytest.fixture(scope="module")
-def signer() -> Signer:
-    return _signer()
-
-
-def _with_certificate(signer: Signer) -> dict[str, Any]:
-    description = seed.default_description()
-    del description["applications"][0]["secret"]
-    description["applications"][0]["certificates"] = [signer.certificate]
-    return description
-
-
-@pytest.mark.parametrize("chain", [False, True])
-def test_a_default_credential_signs_in_with_a_certificate(azure: RunningEmulator, signer: Signer, chain: bool) -> None:
-    azure.seed(_with_certificate(signer))
-    with CertificateCredential(
-        seed.TENANT, seed.CLIENT, certificate_data=signer.both, send_certificate_chain=chain
-    ) as credential:
-        token = credential.get_token(ARM_SCOPE).token
-    assert jwt.decode(token, options={"verify_signature": False})["appidacr"] == "2"
-
-
-def test_a_certificate_that_the_application_does_not_have_is_refused(azure: RunningEmulator, signer: Signer) -> None:
-    azure.seed(_with_certificate(signer))
-    with (
-        CertificateCredential(seed.TENANT, seed.CLIENT, certificate_data=_signer().both) as credential,
-        pytest.raises(ClientAuthenticationError, match="AADSTS700027"),
-    ):
-        credential.get_token(ARM_SCOPE)
-
-
-@pytest.mark.parametrize(
-    ("changes", "good"),
-    [
-        ({}, True),
-        ({"aud": "https://login.microsoftonline.com/common/oauth2/v2.0/token"}, False),
-        ({"iss": OTHER_TENANT}, False),
-        ({"sub": OTHER_TENANT}, False),
-        ({"exp": 1}, False),
-        ({"exp": None}, False),
-    ],
-)
-def test_an_assertion_must_be_of_the_application_for_this_endpoint_and_in_time(
-    signer: Signer, changes: dict[str, Any], good: bool
-) -> None:
-    claims = {
-        "aud": f"https://login.microsoftonline.com/{seed.TENANT}/oauth2/v2.0/token",
-        "iss": seed.CLIENT,
-        "sub": seed.CLIENT,
-        "exp": time.time() + 600,
-        "jti": "1",
-    } | changes
-    kept = {name: value for name, value in claims.items() if value is not None}
-    assertion = jwt.encode(kept, signer.key, "RS256", headers={"x5t": signer.thumbprint()})
-    form = {"client_secret": None, "client_assertion": assertion, "client_assertion_type": entra.ASSERTION_TYPE}
-    status, body = _post(seed.build(_with_certificate(signer)), form)
-    assert (status, body.get("error_codes")) == ((200, None) if good else (401, [700027]))
-
-
-def test_an_assertion_signed_by_another_key_under_the_right_thumbprint_is_refused(signer: Signer) -> None:
-    claims = {
-        "aud": f"https://login.microsoftonline.com/{seed.TENANT}/oauth2/v2.0/token",
-        "iss": seed.CLIENT,
-        "sub": seed.CLIENT,
-        "exp": time.time() + 600,
-        "jti": "1",
-    }
-    assertion = jwt.encode(claims, _signer().key, "RS256", headers={"x5t": signer.thumbprint()})
-    form = {"client_secret": None, "client_assertion": assertion, "client_assertion_type": entra.ASSERTION_TYPE}
-    assert _post(seed.build(_with_certificate(signer)), form)[0] == 401
 
 
 # --- presented tokens -----------------------------------------------------------------------------

@@ -335,6 +335,7 @@ def test_every_host_of_the_world_has_a_room() -> None:
     built = Azure(seed.default_description())
     assert {built.kind(host) for host in built.hosts()} == {
         "entra",
+        "issuer",
         "arm",
         "keyvault",
         "gateway",
