@@ -31,6 +31,9 @@ TOLD: Final = {
     "adopt: ours": "adopt",
     "adopt: empty": "adopt",
     "due": "due",
+    "compromised": "compromised",
+    "compromised standby": "compromised",
+    "looked again": "looked again",
     "note confirmed": "confirmed",
     "repair": "repair",
     "renew the token": "token due",
@@ -45,13 +48,15 @@ TOLD: Final = {
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a timeline. `offset` counts from the look; `arm_writes` is what it costs of ARM's write budget."""
+    """One line of a timeline. `offset` counts from the look; `arm_writes` is what it costs of ARM's write budget;
+    `times` is how many of the same it stands for."""
 
     offset: timedelta
     what: str
     detail: str = ""
     rule: str = ""
     arm_writes: int = 0
+    times: int = 1
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,14 +79,16 @@ def preview(
     live: Mapping[Slot, Fingerprint] | None = None,
     gateways: tuple[str, ...] = (),
     set_costs: int = 1,
+    fold: bool = True,
 ) -> Preview:
     """The next rotation of this credential as `plan.next_step` would take it, were nothing to fail.
 
     `seen` is a real look; `live` the fingerprints of both live values where the record does not know them; `gateways`
-    the addresses that a probe would call; `set_costs` what a write of a chosen value costs of ARM's write budget.
+    the addresses that a probe would call; `set_costs` what a write of a chosen value costs of ARM's write budget;
+    `fold`: tokens of one key that follow each other are told as the first, and how many more.
     """
     known = live or {slot: record.slot(slot).fingerprint or Fingerprint(f"imagined {slot}") for slot in Slot}
-    return _Walk(record, seen, policy, now, known, gateways, set_costs).walk()
+    return _Walk(record, seen, policy, now, known, gateways, set_costs, fold).walk()
 
 
 class _Walk:
@@ -96,12 +103,14 @@ class _Walk:
         live: Mapping[Slot, Fingerprint],
         gateways: tuple[str, ...],
         set_costs: int,
+        fold: bool,
     ) -> None:
         self.record, self.seen, self.policy = record, seen, policy
         self.start = self.now = now
         self.gateways = policy.probe.gateways if policy.probe and policy.probe.gateways else gateways
         self.live = dict(live)
         self.set_costs = set_costs
+        self.fold = fold
         self.fresh = (Fingerprint(f"imagined {number}") for number in count(1))
         self.lines: list[Line] = []
 
@@ -126,7 +135,7 @@ class _Walk:
         return self._end("it goes on for longer than this can tell")
 
     def _end(self, stopped: str) -> Preview:
-        return Preview(lines=tuple(_folded(self.lines)), stopped=stopped)
+        return Preview(lines=tuple(_folded(self.lines) if self.fold else self.lines), stopped=stopped)
 
     # -------- what each effect does where nothing fails
 
@@ -142,6 +151,8 @@ class _Walk:
                 self.record, _ = outcome.learn_accepted(self.record, ask.slot, ask.fingerprint, self.now)
             case plan.Publish() as publish:
                 self._publish(publish)
+            case plan.LetIn():
+                self.seen = msgspec.structs.replace(self.seen, state="active", etag="imagined, let in")
 
     def _write(self, write: plan.Write) -> None:
         value = next(self.fresh)
@@ -201,6 +212,8 @@ class _Walk:
                 self._line("confirm", self._probe(), "A17")
             case plan.Publish(slot=slot, sinks=sinks):
                 self._line("publish", "; ".join(self._published(sinks, slot)), "A10")
+            case plan.LetIn():
+                self._line("activate", "the apim subscription, once the compromised values are dead", "A15", 1)
             case None:
                 told = TOLD.get(step.row)
                 if told is not None and step.event is not None:
@@ -261,6 +274,7 @@ def _folded(lines: Sequence[Line]) -> Iterator[Line]:
             continue
         yield from lines[start : tokens[1]]
         rest = lines[tokens[1] : at]
-        detail = f"{len(tokens) - 1} times more until here, in the same way"
+        times = len(tokens) - 1
+        detail = f"{times} times more until here, in the same way"
         writes = sum(line.arm_writes for line in rest)
-        yield Line(offset=lines[tokens[-1]].offset, what=rest[0].what, detail=detail, arm_writes=writes)
+        yield Line(offset=lines[tokens[-1]].offset, what=rest[0].what, detail=detail, arm_writes=writes, times=times)

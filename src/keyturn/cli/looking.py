@@ -7,19 +7,20 @@ Never here: a save, or an effect.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from keyturn.cli import options, screen
+from keyturn.cli.clockface import Face
+from keyturn.cli.layout import joined, wrapped
 from keyturn.cli.naming import resolve
 from keyturn.cli.standing import cautions
 
 if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
     from keyturn.model import Record
-    from keyturn.preview import Preview
     from keyturn.sweep import Charge
 
 # -------- history
@@ -76,8 +77,10 @@ def history(name: str | None, limit: int, config: str | None) -> int:
 
 @click.command()
 @options.NAMES
+@click.option("--utc", is_flag=True, help="Times in UTC, not in this machine's zone.")
+@click.option("--every-token", is_flag=True, help="Each renewal of a token in lines of its own.")
 @options.configured
-def plan(names: tuple[str, ...], config: str | None) -> int:
+def plan(names: tuple[str, ...], utc: bool, every_token: bool, config: str | None) -> int:
     """Tell what would happen, step by step, and change nothing. Reads Azure and the ledger.
 
     Where the ledger does not know the values, Azure is asked for them (listSecrets, charged as one ARM write).
@@ -85,13 +88,16 @@ def plan(names: tuple[str, ...], config: str | None) -> int:
     from keyturn import assemble  # noqa: PLC0415
 
     screen.quiet_strangers()
-    read = options.read(config)
+    read, face = options.read(config), Face(utc=utc)
     with assemble.open_to_look(read) as keyturn:
         found = keyturn.discover()
         charges = chosen(names, found)
         options.clock_line(read, keyturn.clock.now())
         unusable = {credential.key: sentence for credential, _, sentence in keyturn.unusable(found)}
-        shown = [_plan_one(keyturn, found, charge, unusable.get(charge.credential.key)) for charge in charges]
+        shown = [
+            _plan_one(keyturn, found, charge, unusable.get(charge.credential.key), face, fold=not every_token)
+            for charge in charges
+        ]
     warnings = [*found.warnings, *cautions(read)]
     for warning in warnings:
         screen.warn(warning)
@@ -111,8 +117,12 @@ def plan(names: tuple[str, ...], config: str | None) -> int:
     return code
 
 
-def _plan_one(keyturn: Assembled, found: Discovered, charge: Charge, unusable: str | None) -> dict[str, Any]:
+def _plan_one(
+    keyturn: Assembled, found: Discovered, charge: Charge, unusable: str | None, face: Face, *, fold: bool
+) -> dict[str, Any]:
     """Look at one credential and tell its timeline. Returns it for programs."""
+    from keyturn.cli.timeline import timeline  # noqa: PLC0415
+    from keyturn.conditions import moment  # noqa: PLC0415
     from keyturn.errors import KeyturnError  # noqa: PLC0415
     from keyturn.preview import preview  # noqa: PLC0415
 
@@ -120,34 +130,36 @@ def _plan_one(keyturn: Assembled, found: Discovered, charge: Charge, unusable: s
     won = found.won_by.get(credential.key, "none")
     told: dict[str, Any] = {"id": credential.id, "policy": won, "proven": policy.probe is not None}
     if unusable is not None:
-        screen.say(f"{credential.id}   policy {won}")
-        screen.say(f"  would be held: {unusable}")
+        _say_parts(credential.id, f"policy {won}")
+        _say_below(f"would be held: {unusable}")
         return {**told, "problem": unusable, "next": f"Mend the configuration, then `keyturn release {credential.id}`."}
     try:
         sight = charge.turn.sight(credential, policy)
         gateways = () if policy.probe is None else policy.probe.gateways or keyturn.gateways(credential)
     except KeyturnError as problem:
-        screen.say(f"{credential.id}   policy {won}")
-        screen.say(f"  {problem.message}")
+        _say_parts(credential.id, f"policy {won}")
+        _say_below(problem.message)
         return {**told, "problem": problem.message, "next": problem.hint}
     now = keyturn.clock.now()
     costs = keyturn.keyring_of(credential).set_costs
-    seen = preview(sight.record, sight.seen, policy, now, live=sight.live, gateways=gateways, set_costs=costs)
+    seen = preview(
+        sight.record, sight.seen, policy, now, live=sight.live, gateways=gateways, set_costs=costs, fold=fold
+    )
     _say_head(sight.record, won, charge, now)
-    for line in _lines(seen):
-        screen.say(line)
+    screen.show(timeline(seen, now, face, screen.width()))
     stopped = seen.stopped
     if stopped:
-        screen.say(f"  stops here: {stopped}")
-    screen.say(f"  {_why_due(sight.record, charge, now)}")
+        _say_below(f"stops here: {stopped}")
+    _say_below(_why_due(sight.record, charge, now, face))
     return {
         **told,
         "active": sight.record.active,
-        "why": _why_due(sight.record, charge, now),
+        "why": _why_due(sight.record, charge, now, Face(utc=True)),
         "arm_writes": seen.arm_writes,
         "stopped": stopped,
         "lines": [
             {
+                "at": moment(now + line.offset),
                 "seconds": int(line.offset.total_seconds()),
                 "what": line.what,
                 "detail": line.detail,
@@ -162,28 +174,24 @@ def _plan_one(keyturn: Assembled, found: Discovered, charge: Charge, unusable: s
 def _say_head(record: Record, won: str, charge: Charge, now: datetime) -> None:
     from keyturn.policy import spell  # noqa: PLC0415
 
-    proven = "" if charge.policy.probe is not None else "   not proven: no probe"
+    proven = "" if charge.policy.probe is not None else "not proven: no probe"
     if record.active is None:
-        screen.say(f"{record.id}   policy {won}   not adopted yet{proven}")
+        _say_parts(record.id, f"policy {won}", "not adopted yet", proven)
         return
     published = record.slot(record.active).published_at
     age = "" if published is None else f" ({spell(now - published)} old)"
-    screen.say(f"{record.id}   policy {won}   active: {record.active}{age}   standby: {record.active.other}{proven}")
+    _say_parts(record.id, f"policy {won}", f"active: {record.active}{age}", f"standby: {record.active.other}", proven)
 
 
-def _lines(seen: Preview) -> list[str]:
-    from keyturn.policy import spell  # noqa: PLC0415
-
-    shown = []
-    for line in seen.lines:
-        days, rest = timedelta(days=line.offset.days), line.offset % timedelta(days=1)
-        offset = " ".join(spell(part) for part in (days, rest) if part)
-        writes = f"{line.arm_writes} ARM write{'s' if line.arm_writes != 1 else ''}, " if line.arm_writes else ""
-        shown.append(f"  {f'+{offset}' if offset else 'now':<14} {line.what:<18} {writes}{line.detail}")
-    return shown
+def _say_parts(*parts: str) -> None:
+    screen.say("\n".join(joined(parts, screen.width())))
 
 
-def _why_due(record: Record, charge: Charge, now: datetime) -> str:
+def _say_below(text: str) -> None:
+    screen.say("\n".join(wrapped("  ", text, screen.width())))
+
+
+def _why_due(record: Record, charge: Charge, now: datetime, face: Face) -> str:
     from keyturn.policy import due, due_at, spell  # noqa: PLC0415
 
     reason = due(record, charge.policy, now)
@@ -192,7 +200,7 @@ def _why_due(record: Record, charge: Charge, now: datetime) -> str:
     at = due_at(record, charge.policy)
     if at is None:
         return f"Not due: its age counts from adoption; policy says {spell(charge.policy.every)}."
-    return f"Not due before {at:%Y-%m-%d %H:%M} UTC, in {spell(at - now)}: policy says {spell(charge.policy.every)}."
+    return f"Not due before {face.moment(at)}, in {spell(at - now)}: policy says {spell(charge.policy.every)}."
 
 
 # -------- shared by every command that discovers
