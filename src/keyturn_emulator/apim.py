@@ -178,7 +178,7 @@ class ApimService:
         self.routes: dict[str, Api] = {}  # by lower-case path
         self.products: dict[str, Product] = {}
         self.users: dict[str, User] = {}
-        self.named_values = NamedValues(world, lambda: etag_of(self._next_row()))
+        self.named_values = NamedValues(world, self._next_etag)
         self.subscriptions: dict[str, ApimSubscription] = {}  # in order of creation (azure-recorded 5)
         self.credentials = Credentials(world, self._next_row)
         self._lived: dict[bytes, tuple[str, Slot]] = {}
@@ -368,6 +368,9 @@ class ApimService:
     def _next_row(self) -> int:
         self._row += 1
         return self._row
+
+    def _next_etag(self) -> str:
+        return etag_of(self._next_row())
 
     def _gateway(self, region: str, host: str | None = None, delay_new: float = 0.0, delay_old: float = 0.0) -> Gateway:
         name = region.replace(" ", "").lower()

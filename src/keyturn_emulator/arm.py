@@ -44,6 +44,7 @@ _ARM_VERSIONS: Final = (
     "2021-04-01",
     "2022-09-01",
     "2022-12-01",
+    "2024-11-01",
 )
 _ALWAYS: Final = {
     "Cache-Control": "no-cache",
@@ -92,6 +93,16 @@ def get_azure_subscription(visit: Visit) -> Answer:
     return json_answer(200, _azure_subscription(_inside(visit)))
 
 
+def list_tenants(visit: Visit) -> Answer:
+    """Those of the caller: a token is of one tenant, and so is an application."""
+    found = [
+        {"id": f"/tenants/{tenant}", "tenantId": tenant, "tenantCategory": "Home", "displayName": "Emulated"}
+        for tenant in sorted({item.tenant_id for item in visit.world.azure_subscriptions.values()})
+        if tenant.lower() == visit.tenant_id.lower()
+    ]
+    return json_answer(200, {"value": found})
+
+
 def list_resource_groups(visit: Visit) -> Answer:
     inside = _inside(visit)
     groups = [_resource_group(visit, name) for name in sorted(inside.resource_groups)]
@@ -126,6 +137,7 @@ _GROUPS: Final = f"{_RESOURCES}/resourceGroups/read"
 _OPEN_ROW: Final = _own("GET", "metadata/endpoints|", "", metadata_endpoints)
 _ARM_ROWS: Final = (
     _own("GET", "subscriptions|", "", list_azure_subscriptions),
+    _own("GET", "tenants|", "", list_tenants),
     _own("GET", "subscriptions/{azure}|", f"{_RESOURCES}/read", get_azure_subscription),
     _own("GET", "subscriptions/{azure}|resourceGroups", _GROUPS, list_resource_groups),
     _own("GET", "subscriptions/{azure}/resourceGroups/{group}|", _GROUPS, get_resource_group),
@@ -142,10 +154,11 @@ ROWS: Final = (_OPEN_ROW, *_ARM_ROWS, *arm_authorization.ROWS, *apim_plane.ROWS)
 class ArmRoom:
     """Answers on management.azure.com."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, throttle: Throttle | None = None) -> None:
+        """`throttle` where two rooms share their buckets."""
         self._world = world
         self._table = Table(ROWS)
-        self._throttle = Throttle()
+        self.throttle = throttle or Throttle()
         self.flights = Flights(world)
         self._ids = random.Random("correlation")  # noqa: S311 - ids, apart from the world's own random
 
@@ -198,6 +211,7 @@ class ArmRoom:
         except TokenFault as fault:
             raise self._token_error(visit, fault) from fault
         visit.object_id = principal.object_id
+        visit.tenant_id = principal.tenant_id
         return principal
 
     def _token_error(self, visit: Visit, fault: TokenFault) -> ArmError:
@@ -251,10 +265,10 @@ class ArmRoom:
         now = self._world.clock.boot()
         inside = visit.azure_subscription
         if inside is None:
-            toll = self._throttle.take_tenant(principal.tenant_id, principal.object_id, row.method, now)
+            toll = self.throttle.take_tenant(principal.tenant_id, principal.object_id, row.method, now)
         else:
             own = is_on(self._world, "post_actions_own_bucket")
-            toll = self._throttle.take(inside.id, principal.object_id, row.method, now, own=own)
+            toll = self.throttle.take(inside.id, principal.object_id, row.method, now, own=own)
         visit.headers |= toll.headers
         operation = operation_of(row.method)
         if toll.wait:

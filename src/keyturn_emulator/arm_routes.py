@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keyturn_emulator.arm_errors import not_supported
 from keyturn_emulator.wire import Answer, Call
@@ -16,6 +16,19 @@ from keyturn_emulator.wire import Answer, Call
 if TYPE_CHECKING:
     from keyturn_emulator.apim import ApimService
     from keyturn_emulator.world import AzureSubscription, World
+
+
+_JSON: Final = "application/json"
+# They would change what a request means, and nobody knows how Azure takes them.
+_REFUSED_HEADERS: Final = (
+    "If-None-Match",
+    "If-Modified-Since",
+    "If-Unmodified-Since",
+    "If-Range",
+    "Range",
+    "Prefer",
+    "X-HTTP-Method-Override",
+)
 
 
 @dataclass(slots=True)
@@ -27,7 +40,8 @@ class Visit:
     version: str
     names: dict[str, str] = field(default_factory=dict)  # what the placeholders stand for
     azure_subscription: AzureSubscription | None = None
-    object_id: str = ""
+    object_id: str = ""  # of the caller, and its tenant
+    tenant_id: str = ""
     headers: dict[str, str] = field(default_factory=dict)  # for the answer, whatever it will be
     found_service: ApimService | None = None
 
@@ -87,12 +101,20 @@ class Table:
 def check_manners(call: Call, row: Row) -> None:
     """Raises ArmError 501 for a query parameter, header or body that the row does not take: nothing is ignored."""
     allowed = {name.lower() for name in row.query} | {"api-version"}
+    seen: set[str] = set()
     for name, _ in call.query:
         if name.lower() not in allowed:
             raise not_supported(f"the query parameter {name} of {row.method} {row.path}")
-    if "if-none-match" in call.headers:
-        raise not_supported("the header If-None-Match")
+        if name.lower() in seen:
+            raise not_supported(f"the query parameter {name} twice")
+        seen.add(name.lower())
+    for name in _REFUSED_HEADERS:
+        if name.lower() in call.headers:
+            raise not_supported(f"the header {name}")
     if "if-match" in call.headers and row.method not in {"PUT", "PATCH", "DELETE"}:
         raise not_supported(f"the header If-Match on {row.method}")
     if call.body and not row.body:
         raise not_supported(f"a body of {row.method} {row.path}")
+    kind = call.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+    if call.body and kind != _JSON:
+        raise not_supported(f"a body of the type {kind}")

@@ -9,6 +9,7 @@ Never here: sockets, TLS, or what any room answers.
 
 from __future__ import annotations
 
+import copy
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from keyturn_emulator import entra, federation, machine, seed
 from keyturn_emulator.arm import ArmRoom
 from keyturn_emulator.configuration import ConfigurationRoom
 from keyturn_emulator.entra import EntraRoom
-from keyturn_emulator.faults import FaultBook
+from keyturn_emulator.faults import Fault, FaultBook
 from keyturn_emulator.federation import IssuerRoom
 from keyturn_emulator.gateway import GatewayRoom
 from keyturn_emulator.journal import Journal
@@ -29,12 +30,30 @@ from keyturn_emulator.management import ManagementRoom
 from keyturn_emulator.pause import PauseGate
 from keyturn_emulator.signins import SigninBook
 from keyturn_emulator.wire import Answer, Call, json_answer
+from keyturn_emulator.world import World
 
 ARM_HOST = "management.azure.com"
 
 
 class Room(Protocol):
     def answer(self, call: Call) -> Answer: ...
+
+
+class FrozenAzure:
+    """What Resource Manager and the vaults held at one moment, for reading alone. Clock and throttling are the live
+    ones.
+    """
+
+    def __init__(self, world: World, arm: ArmRoom) -> None:
+        kept = copy.deepcopy(world, {id(world.clock): world.clock})
+        self._rooms: dict[str, Room] = {ARM_HOST: ArmRoom(kept, arm.throttle)}
+        self._rooms |= {vault.host: KeyVaultRoom(kept) for vault in kept.vaults.values()}
+
+    def knows(self, call: Call) -> bool:
+        return call.method in {"GET", "HEAD"} and call.host in self._rooms
+
+    def answer(self, call: Call) -> Answer:
+        return self._rooms[call.host].answer(call)
 
 
 class Azure:
@@ -58,7 +77,7 @@ class Azure:
         self.gateway = GatewayRoom(world)
         self.signins = SigninBook()
         self.journal = Journal()
-        self.faults = FaultBook(world.clock, self._land_late_effect, description.get("seed") or 1)
+        self.faults = FaultBook(world.clock, self._land_late_effect, self._freeze, description.get("seed") or 1)
         self.pause.resume()
         self._rooms = self._directory()
         world.clock.on_move.append(self._time_moved)
@@ -107,9 +126,20 @@ class Azure:
         self.journal.note(now, kind, call, answer.status, fault)
         return answer
 
+    def ask_past(self, fault: Fault, call: Call) -> Answer:
+        """What a stale fault answers."""
+        if fault.past is None:
+            raise RuntimeError(f"the fault {fault.id} has no past")
+        answer = fault.past.answer(call)
+        self.journal.note(self.world.clock.now(), self.kind(call.host), call, answer.status, fault.kind)
+        return answer
+
     def note_unasked(self, call: Call, fault: str) -> None:
         """A request that no room ever saw, because a fault took it."""
         self.journal.note(self.world.clock.now(), self.kind(call.host), call, None, fault)
+
+    def _freeze(self) -> FrozenAzure:
+        return FrozenAzure(self.world, self.arm)
 
     def _land_late_effect(self, call: Call) -> None:
         self.ask(call, "late-effect")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from keyturn_emulator.clock import EmulatedClock, iso
 from keyturn_emulator.wire import Answer, Call, json_answer
@@ -25,6 +25,8 @@ KINDS: Mapping[str, str] = {
     "late-effect": "the connection is cut, or `status` answered, at once; the room runs `after` "
     "emulated seconds later, or when the effect is released",
     "drop": "no effect; the connection is cut",
+    "stale": "a GET or HEAD of Resource Manager or of a vault is answered as it would have been when the fault "
+    "was added",
 }
 FIELDS = frozenset(
     {"match", "kind", "status", "code", "message", "retry_after", "seconds", "when", "after", "times", "skip",
@@ -87,6 +89,16 @@ class Match:
         return {name: value for name, value in fields.items() if value is not None}
 
 
+class Past(Protocol):
+    """The emulated Azure as it once was."""
+
+    def knows(self, call: Call) -> bool:
+        """Whether this request only reads something that the past has an answer to."""
+        ...
+
+    def answer(self, call: Call) -> Answer: ...
+
+
 @dataclass(slots=True)
 class Fault:
     id: int
@@ -103,6 +115,7 @@ class Fault:
     skip: int = 0
     probability: float = 1.0
     struck: int = 0
+    past: Past | None = None  # of a stale one: what it answers from
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -128,11 +141,12 @@ class LateEffect:
 class FaultBook:
     """The faults in force, in the order they were added, and the effects still to come.
 
-    `apply` runs one call in its room; its answer has nobody to go to.
+    `apply` runs one call in its room; its answer has nobody to go to. `freeze` keeps what is true now.
     """
 
     clock: EmulatedClock
     apply: Callable[[Call], None]
+    freeze: Callable[[], Past]
     seed: int = 0
     faults: list[Fault] = field(default_factory=list)
     late: list[LateEffect] = field(default_factory=list)
@@ -146,6 +160,8 @@ class FaultBook:
     def add(self, raw: Any) -> Fault:
         """Raises FaultError naming the field that is unknown or makes no sense."""
         fault = _read_fault(raw, self.added + 1)
+        if fault.kind == "stale":
+            fault.past = self.freeze()
         self.added += 1
         self.faults.append(fault)
         return fault
@@ -160,6 +176,8 @@ class FaultBook:
         """The fault that strikes this call, counted as struck; None almost always."""
         for fault in self.faults:
             if fault.times == 0 or not fault.match.fits(call):
+                continue
+            if fault.past is not None and not fault.past.knows(call):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

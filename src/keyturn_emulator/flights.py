@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from keyturn_emulator.apim import ApimService
-from keyturn_emulator.apim_bodies import read_create
+from keyturn_emulator.apim_bodies import read_create, read_update
 from keyturn_emulator.arm_errors import ArmError
 from keyturn_emulator.wire import Call
 
@@ -56,17 +56,17 @@ class Flights:
         if service is None:
             return frozenset()
         entity = service.find(parts[9])
-        if entity is not None:
-            return _names(service, entity.owner, entity.scope)
         try:
-            values = read_create(service, call.body)
+            values = (read_create if call.method == "PUT" else read_update)(service, call.body)
         except ArmError:
-            return frozenset()
-        return _names(service, values.get("owner"), values["scope"])
+            values = {}
+        wanted = _names(service, values.get("owner"), values.get("scope"))
+        return wanted if entity is None else wanted | _names(service, entity.owner, entity.scope)
 
 
-def _names(service: ApimService, owner: str | None, scope: str) -> frozenset[str]:
+def _names(service: ApimService, owner: str | None, scope: str | None) -> frozenset[str]:
+    """The owner and the product that a write concerns: those before it, and those after it."""
     names = {f"{service.key}/users/{owner}"} if owner else set()
-    if scope.startswith("/products/"):
+    if scope is not None and scope.startswith("/products/"):
         names.add(service.key + scope)
     return frozenset(names)

@@ -15,10 +15,11 @@ import json
 import re
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from keyturn_emulator import entra, rbac
 from keyturn_emulator.entra import Principal, TokenFault
@@ -206,38 +207,23 @@ class KeyVaultRoom:
         return Answer(status, b"", headers) if payload is None else json_answer(status, payload, headers)
 
     def _route(self, turn: _Turn) -> tuple[int, dict[str, Any] | None]:
-        match (turn.call.method, turn.call.segments):
-            case ("GET", ("secrets",)):
-                return self._list_secrets(turn)
-            case ("GET", ("secrets", name, "versions")):
-                return self._list_versions(turn, name)
-            case ("GET", ("secrets", name)):
-                return self._get(turn, name, None)
-            case ("GET", ("secrets", name, version)):
-                return self._get(turn, name, version)
-            case ("PUT", ("secrets", name)):
-                return self._set(turn, name)
-            case ("PATCH", ("secrets", name)):
-                return self._update(turn, name, None)
-            case ("PATCH", ("secrets", name, version)):
-                return self._update(turn, name, version)
-            case ("DELETE", ("secrets", name)):
-                return self._delete(turn, name)
-            case ("GET", ("deletedsecrets",)):
-                return self._list_deleted(turn)
-            case ("GET", ("deletedsecrets", name)):
-                return self._get_deleted(turn, name)
-            case ("POST", ("deletedsecrets", name, "recover")):
-                return self._recover(turn, name)
-            case ("DELETE", ("deletedsecrets", name)):
-                return self._purge(turn, name)
-            case ("POST", ("secrets", _, "backup") | ("secrets", "restore")):
-                raise _Refused(501, "NotEmulated", "The emulator has no backup and restore of secrets.")
-        raise _Refused(404, "NotEmulated", f"The emulator's Key Vault knows no {turn.call.method} {turn.call.path}.")
+        """The row of ROWS that fits. Raises _Refused naming a path or a query parameter that none has."""
+        call = turn.call
+        for row in ROWS:
+            names = row.match(call)
+            if names is None:
+                continue
+            for name, _ in call.query:
+                if name.lower() not in {"api-version", *row.query}:
+                    raise _Refused(501, "NotEmulated", f"The emulator's Key Vault knows no {name} of {row.title}.")
+            return row.perform(self, turn, *names)
+        if call.method == "POST" and (call.segments[2:] == ("backup",) or call.segments == ("secrets", "restore")):
+            raise _Refused(501, "NotEmulated", "The emulator has no backup and restore of secrets.")
+        raise _Refused(404, "NotEmulated", f"The emulator's Key Vault knows no {call.method} {call.path}.")
 
     # secrets
 
-    def _set(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
+    def set(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
         self._admit(turn, SET_SECRET, name, create=True)
         wanted = _read_set(turn, name)
         self._refuse_deleted_name(turn, name)
@@ -246,7 +232,7 @@ class KeyVaultRoom:
         secret.versions.append(version)
         return 200, _bundle(turn, secret, version, with_value=True)
 
-    def _get(self, turn: _Turn, name: str, wanted: str | None) -> tuple[int, dict[str, Any]]:
+    def get(self, turn: _Turn, name: str, wanted: str | None = None) -> tuple[int, dict[str, Any]]:
         self._admit(turn, GET_SECRET, name)
         secret, version = _find(turn, name, wanted)
         if not version.enabled:
@@ -255,7 +241,7 @@ class KeyVaultRoom:
             )
         return 200, _bundle(turn, secret, version, with_value=True)
 
-    def _update(self, turn: _Turn, name: str, wanted: str | None) -> tuple[int, dict[str, Any]]:
+    def update(self, turn: _Turn, name: str, wanted: str | None = None) -> tuple[int, dict[str, Any]]:
         self._admit(turn, UPDATE, name)
         changes = _read_update(turn)
         secret, version = _find(turn, name, wanted)
@@ -264,7 +250,7 @@ class KeyVaultRoom:
         version.updated = turn.now
         return 200, _bundle(turn, secret, version, with_value=False)
 
-    def _delete(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
+    def delete(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
         self._admit(turn, DELETE, name)
         secret, _ = _find(turn, name, None)
         del turn.vault.secrets[name.lower()]
@@ -277,7 +263,7 @@ class KeyVaultRoom:
         turn.vault.deleted[name.lower()] = gone
         return 200, _deleted_bundle(turn, gone)
 
-    def _list_secrets(self, turn: _Turn) -> tuple[int, dict[str, Any]]:
+    def list_secrets(self, turn: _Turn) -> tuple[int, dict[str, Any]]:
         self._admit(turn, READ_METADATA, None)
         rows = [
             (key, _bundle(turn, secret, secret.latest, with_value=False, with_version=False))
@@ -285,7 +271,7 @@ class KeyVaultRoom:
         ]
         return 200, self._page(turn, "/secrets", rows)
 
-    def _list_versions(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
+    def list_versions(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
         self._admit(turn, READ_METADATA, name)
         secret, _ = _find(turn, name, None)
         newest_first = [
@@ -295,7 +281,7 @@ class KeyVaultRoom:
 
     # deleted secrets
 
-    def _list_deleted(self, turn: _Turn) -> tuple[int, dict[str, Any]]:
+    def list_deleted(self, turn: _Turn) -> tuple[int, dict[str, Any]]:
         self._admit(turn, READ_METADATA, None)
         rows = [
             (key, _deleted_bundle(turn, gone, with_version=False))
@@ -304,11 +290,11 @@ class KeyVaultRoom:
         ]
         return 200, self._page(turn, "/deletedsecrets", rows)
 
-    def _get_deleted(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
+    def get_deleted(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
         self._admit(turn, READ_METADATA, name)
         return 200, _deleted_bundle(turn, _find_deleted(turn, name))
 
-    def _recover(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
+    def recover(self, turn: _Turn, name: str) -> tuple[int, dict[str, Any]]:
         self._admit(turn, RECOVER, name)
         if name.lower() in turn.vault.secrets:
             raise _Refused(
@@ -322,7 +308,7 @@ class KeyVaultRoom:
         turn.vault.secrets[name.lower()] = gone.secret
         return 200, _bundle(turn, gone.secret, gone.secret.latest, with_value=False)
 
-    def _purge(self, turn: _Turn, name: str) -> tuple[int, None]:
+    def purge(self, turn: _Turn, name: str) -> tuple[int, None]:
         self._admit(turn, PURGE, name)
         _find_deleted(turn, name)
         del turn.vault.deleted[name.lower()]
@@ -380,6 +366,49 @@ class KeyVaultRoom:
             "value": [row for _, row in page],
             "nextLink": _next_link(turn, path, page[-1][0]) if more else None,
         }
+
+
+@dataclass(slots=True, frozen=True)
+class VaultRow:
+    """One operation. In `path`, `{x}` is a placeholder, empty only where a version stands (azure-facts 0.5)."""
+
+    method: str
+    path: str
+    action: str
+    perform: Callable[..., tuple[int, dict[str, Any] | None]]
+    query: frozenset[str] = frozenset()  # allowed beside api-version
+
+    @property
+    def title(self) -> str:
+        return f"{self.method} /{self.path}"
+
+    def match(self, call: Call) -> list[str] | None:
+        """What the placeholders stand for, if this row is meant. Raw, as a trailing slash says the latest version."""
+        parts = self.path.split("/")
+        there = [unquote(part) for part in call.raw_path.removeprefix("/").split("/")]
+        if call.method != self.method or len(there) != len(parts):
+            return None
+        pairs = list(zip(parts, there, strict=True))
+        if any(part != given if part[0] != "{" else not given and part != "{version}" for part, given in pairs):
+            return None
+        return [given for part, given in pairs if part[0] == "{"]
+
+
+_LISTING = frozenset({"maxresults", "$skiptoken"})
+ROWS: Final = (
+    VaultRow("GET", "secrets", READ_METADATA, KeyVaultRoom.list_secrets, _LISTING),
+    VaultRow("GET", "secrets/{name}/versions", READ_METADATA, KeyVaultRoom.list_versions, _LISTING),
+    VaultRow("GET", "secrets/{name}", GET_SECRET, KeyVaultRoom.get),
+    VaultRow("GET", "secrets/{name}/{version}", GET_SECRET, KeyVaultRoom.get),
+    VaultRow("PUT", "secrets/{name}", SET_SECRET, KeyVaultRoom.set),
+    VaultRow("PATCH", "secrets/{name}", UPDATE, KeyVaultRoom.update),
+    VaultRow("PATCH", "secrets/{name}/{version}", UPDATE, KeyVaultRoom.update),
+    VaultRow("DELETE", "secrets/{name}", DELETE, KeyVaultRoom.delete),
+    VaultRow("GET", "deletedsecrets", READ_METADATA, KeyVaultRoom.list_deleted, _LISTING),
+    VaultRow("GET", "deletedsecrets/{name}", READ_METADATA, KeyVaultRoom.get_deleted),
+    VaultRow("POST", "deletedsecrets/{name}/recover", RECOVER, KeyVaultRoom.recover),
+    VaultRow("DELETE", "deletedsecrets/{name}", PURGE, KeyVaultRoom.purge),
+)
 
 
 # --- pieces ---------------------------------------------------------------------------------------

@@ -149,6 +149,8 @@ class Server:
                     answer = azure.ask(call, fault.kind)
                     await asyncio.sleep(fault.seconds)
                     return answer
+            case "stale":
+                return azure.ask_past(fault, call)
             case "lost-answer":
                 azure.ask(call, fault.kind)
                 return scripted

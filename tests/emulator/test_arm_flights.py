@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from keyturn_emulator import entra
@@ -41,6 +43,20 @@ def test_a_write_that_shares_product_or_owner_with_one_under_way_is_a_412_and_ch
     assert error_of(refused)["code"] == "PreconditionFailed"
     assert azure.etag(sid) == before, "the ETag did not move: that is how a caller tells this from a real change"
     assert azure.patch(sid, {"displayName": "Renamed"}, before).status == 200
+
+
+@pytest.mark.parametrize("moved", ["scope", "ownerId"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_write_that_moves_to_another_product_or_owner_shares_that_one_too(
+    azure: SmallAzure, moved: str, first: bool
+) -> None:
+    move = {"scope": "/products/gold", "ownerId": "/users/ada"}[moved]
+    moving = call(azure, "PATCH", "other", json.dumps({"properties": {moved: move}}).encode())
+    beside = call(azure, "PATCH", "contoso", RENAME)
+    under_way, refused = (moving, beside) if first else (beside, moving)
+    with azure.arm.flights.flight(under_way):
+        assert azure.arm.answer(refused).status == 412
+    assert azure.arm.answer(refused).status == 200
 
 
 def test_parallel_creates_under_one_product_let_the_first_win(azure: SmallAzure) -> None:

@@ -14,9 +14,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from azure.identity import ClientSecretCredential
+from azure.mgmt.apimanagement import ApiManagementClient
+from azure.mgmt.apimanagement.models import SubscriptionUpdateParameters
 
 from keyturn_emulator.clock import EmulatedClock
-from keyturn_emulator.faults import FaultBook, FaultError, advance
+from keyturn_emulator.faults import FaultBook, FaultError, Past, advance
 from keyturn_emulator.testing import ControlError, RunningEmulator
 from keyturn_emulator.wire import Call
 
@@ -48,6 +51,10 @@ def _set(headers: dict[str, str], name: str = "a", value: str = "v") -> requests
 def _versions(azure: RunningEmulator, name: str = "a") -> int:
     secrets = azure.snapshot()["vaults"][0]["secrets"]
     return next((len(secret["versions"]) for secret in secrets if secret["name"] == name), 0)
+
+
+def never() -> Past:
+    raise AssertionError("no fault here reads the past")
 
 
 # --- kinds ----------------------------------------------------------------------------------------
@@ -146,6 +153,59 @@ def test_a_late_effect_without_a_time_waits_for_its_release(azure: RunningEmulat
     assert _versions(azure) == 1
 
 
+# stale reads
+
+
+def test_a_stale_read_of_a_secret_is_what_was_true_when_the_fault_was_added(
+    azure: RunningEmulator, headers: dict[str, str]
+) -> None:
+    read = f"{VAULT}/secrets/a?api-version=7.4"
+    _set(headers, value="old")
+    azure.fault("stale", {"host": HOST}, times=2)
+    azure.advance(3600)
+    assert _set(headers, value="new").status_code == 200, "a write is never stale"
+    told = [requests.get(read, headers=headers, timeout=10).json()["value"] for _ in range(3)]
+    assert told == ["old", "old", "new"]
+    assert [call["fault"] for call in azure.calls("keyvault")] == [None, None, "stale", "stale", None]
+    assert _versions(azure) == 2, "and reading the past changes nothing"
+
+
+def test_a_stale_read_of_an_apim_subscription_has_its_old_etag(azure: RunningEmulator) -> None:
+    credential = ClientSecretCredential(azure.ready["tenant"], azure.ready["client_id"], azure.ready["client_secret"])
+    with ApiManagementClient(credential, azure.ready["azure_subscription"]) as client:
+
+        def look() -> tuple[str | None, str]:
+            def both(_: Any, entity: Any, headers: dict[str, str]) -> tuple[str | None, str]:
+                return entity.display_name, headers["ETag"]
+
+            found: Any = client.subscription.get("rg", "shop-apim", "contoso", cls=both)
+            return found[0], found[1]
+
+        before = look()
+        azure.fault("stale", {"path_contains": "subscriptions/contoso"})
+        change = SubscriptionUpdateParameters(display_name="Changed")
+        client.subscription.update("rg", "shop-apim", "contoso", before[1], change)
+        assert look() == before
+        now = look()
+    assert now[0] == "Changed"
+    assert now[1] != before[1]
+    credential.close()
+
+
+def test_what_did_not_exist_then_is_missing_in_a_stale_read(azure: RunningEmulator, headers: dict[str, str]) -> None:
+    azure.fault("stale", {"host": HOST})
+    _set(headers)
+    read = [requests.get(f"{VAULT}/secrets/a?api-version=7.4", headers=headers, timeout=10) for _ in range(2)]
+    assert [answer.status_code for answer in read] == [404, 200]
+
+
+def test_a_gateway_is_never_stale(azure: RunningEmulator) -> None:
+    number = azure.fault("stale", {"path_contains": "orders"})
+    assert requests.get(GATEWAY, timeout=10).status_code == 401
+    (fault,) = azure.control("GET", "faults")["faults"]
+    assert (fault["id"], fault["struck"]) == (number, 0)
+
+
 # --- which requests -------------------------------------------------------------------------------
 
 
@@ -208,7 +268,7 @@ def test_the_first_fault_that_strikes_wins() -> None:
 def test_late_effects_land_in_the_order_of_their_moments() -> None:
     landed: list[str] = []
     clock = EmulatedClock(datetime(2026, 1, 1, tzinfo=UTC))
-    book = FaultBook(clock, lambda call: landed.append(f"{call.raw_path} {clock.now():%H:%M}"))
+    book = FaultBook(clock, lambda call: landed.append(f"{call.raw_path} {clock.now():%H:%M}"), never)
     for path, after in (("/late", 7200), ("/early", 3600)):
         fault = book.add({"kind": "late-effect", "after": after})
         book.postpone(fault, Call("PUT", "h", path))
@@ -217,7 +277,7 @@ def test_late_effects_land_in_the_order_of_their_moments() -> None:
 
 
 def _book(seed: int = 1) -> FaultBook:
-    return FaultBook(EmulatedClock(datetime(2026, 1, 1, tzinfo=UTC)), lambda _: None, seed)
+    return FaultBook(EmulatedClock(datetime(2026, 1, 1, tzinfo=UTC)), lambda _: None, never, seed)
 
 
 @pytest.mark.parametrize(

@@ -336,6 +336,24 @@ def test_a_path_that_is_not_emulated_is_refused_by_name(desk: Desk, method: str,
     assert desk.error(method, path)[:2] == (status, "NotEmulated")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "named"),
+    [
+        ("GET", "/secrets?api-version=7.4&$filter=x", "$filter of GET /secrets"),
+        ("GET", "/secrets/a?api-version=7.4&maxresults=3", "maxresults of GET /secrets/{name}"),
+        ("DELETE", "/secrets/a?api-version=7.4&purge=true", "purge of DELETE /secrets/{name}"),
+    ],
+)
+def test_a_query_parameter_that_an_operation_does_not_take_is_refused_by_name(
+    desk: Desk, method: str, path: str, named: str
+) -> None:
+    desk.told("PUT", "/secrets/a", {"value": "v"})
+    status, payload = desk.told(method, path)
+    assert (status, payload["error"]["code"]) == (501, "NotEmulated")
+    assert named in payload["error"]["message"]
+    assert desk.told("GET", "/secrets/a")[0] == 200
+
+
 def test_an_absent_secret_is_not_found_in_the_vaults_words(desk: Desk) -> None:
     status, payload = desk.told("GET", "/secrets/nope/")
     assert (status, payload["error"]["code"]) == (404, "SecretNotFound")
