@@ -22,6 +22,7 @@ import msgspec
 
 from keyturn import config as configuration
 from keyturn.config import (
+    ClientSecret,
     Config,
     CustomCloud,
     FileSink,
@@ -206,7 +207,9 @@ def _identity(config: Config, cloud: Cloud) -> Identity:
     from keyturn.azure.signin import DEFAULT, Identity, SignIn
 
     given = config.signin
-    return Identity(DEFAULT if given is None else SignIn(**msgspec.structs.asdict(given)), cloud)
+    if isinstance(given, ClientSecret):
+        return Identity(SignIn(**msgspec.structs.asdict(given)), cloud)
+    return Identity(DEFAULT if given is None else given, cloud)
 
 
 # -------- everything

@@ -1,34 +1,52 @@
 # ruff: noqa: PLC0415 - what is costly to import is imported on first use
 """Signing in to Entra.
 
-Decides which of azure-identity's credentials is used, how long a token is reused, and what a failed sign-in means to
-a person. Never here: the secret in a sentence, or a token in a log.
+Decides which of azure-identity's credentials is used, and how long a token is reused. Never here: what proves who we
+are (`proofs`), what a failure means (`signin_failures`), the secret in a sentence, or a token in a log.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from keyturn.azure import proofs, signin_failures
 from keyturn.azure.cloud import Cloud
-from keyturn.errors import KeyturnError, Misconfigured, Refused, TryAgain, variable
+from keyturn.azure.signin_failures import Way, Who
+from keyturn.config import AzureCli, Certificate, GitHub, ManagedIdentity, WorkloadIdentity
+from keyturn.errors import KeyturnError, Misconfigured, variable
 from keyturn.model import Secret
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
-    from azure.identity import ClientSecretCredential, DefaultAzureCredential
+    from azure.identity import (
+        AzureCliCredential,
+        CertificateCredential,
+        ClientAssertionCredential,
+        ClientSecretCredential,
+        DefaultAzureCredential,
+        ManagedIdentityCredential,
+    )
+
+    AnyCredential = (
+        AzureCliCredential
+        | CertificateCredential
+        | ClientAssertionCredential
+        | ClientSecretCredential
+        | DefaultAzureCredential
+        | ManagedIdentityCredential
+    )
 
 REFRESH_BEFORE: Final = 300.0
 """A token with no more than this many seconds left is not used any more, as azure-identity does."""
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
-    """How to sign in. Without a client id: whatever DefaultAzureCredential finds.
+    """With a client secret; without one: whatever DefaultAzureCredential finds. Other ways are the configuration's.
 
     The client secret is given as `secret`, or as `secret_env`, the name of an environment variable that holds it.
     """
@@ -42,25 +60,71 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT = SignIn()
 
 
-def credential(signin: SignIn, cloud: Cloud) -> ClientSecretCredential | DefaultAzureCredential:
+AnySignIn = SignIn | Certificate | WorkloadIdentity | GitHub | ManagedIdentity | AzureCli
+TENANT, CLIENT, TOKEN_FILE = "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"
+AZ_SECONDS: Final = 30
+"""What az may take; it starts slowly."""
+IMDS_RETRIES: Final = 3
+"""Fewer than azure-identity's own five, which take half a minute: keyturn tries again by itself."""
+
+
+def credential(signin: AnySignIn, cloud: Cloud) -> AnyCredential:
     """azure-identity's own credential. Makes no call. Raises Misconfigured."""
+    import azure.identity as theirs
+
     trust: dict[str, Any] = {
         "authority": cloud.authority,
         "disable_instance_discovery": cloud.disable_instance_discovery,
         "connection_verify": cloud.ca_bundle or True,
     }
+    match signin:
+        case Certificate():
+            proof = proofs.certificate(signin)
+            return theirs.CertificateCredential(
+                signin.tenant,
+                signin.client_id,
+                certificate_data=proof.content,
+                password=proof.password,
+                send_certificate_chain=signin.send_chain,
+                **trust,
+            )
+        case WorkloadIdentity():
+            tenant, client, file = _workload(signin)
+            # Not WorkloadIdentityCredential: it keeps what it read for ten minutes, and lets a missing file through
+            # as it is.
+            return theirs.ClientAssertionCredential(tenant, client, lambda: proofs.service_account_token(file), **trust)
+        case GitHub():
+            return theirs.ClientAssertionCredential(
+                signin.tenant, signin.client_id, lambda: proofs.github_token(signin), **trust
+            )
+        case ManagedIdentity():
+            return theirs.ManagedIdentityCredential(client_id=signin.client_id, retry_total=IMDS_RETRIES)
+        case AzureCli():
+            return theirs.AzureCliCredential(tenant_id=signin.tenant or "", process_timeout=AZ_SECONDS)
     secret = _secret(signin)
     if secret is None:
-        from azure.identity import DefaultAzureCredential
-
-        return DefaultAzureCredential(**trust)
+        return theirs.DefaultAzureCredential(**trust)
     if not signin.tenant or not signin.client_id:
         raise Misconfigured(
             "signing in with a client secret needs tenant and client_id", hint="Add both beside the client secret."
         )
-    from azure.identity import ClientSecretCredential
+    return theirs.ClientSecretCredential(signin.tenant, signin.client_id, secret.reveal(), **trust)
 
-    return ClientSecretCredential(signin.tenant, signin.client_id, secret.reveal(), **trust)
+
+def _workload(signin: WorkloadIdentity) -> tuple[str, str, str]:
+    """Tenant, client id and token file, from the configuration or else from what the cluster's webhook sets."""
+    given = {"tenant": signin.tenant, "client_id": signin.client_id, "token_file": signin.token_file}
+    variables = {"tenant": TENANT, "client_id": CLIENT, "token_file": TOKEN_FILE}
+    found = {name: value or os.environ.get(variables[name], "").strip() for name, value in given.items()}
+    missing = [name for name, value in found.items() if not value]
+    if missing:
+        raise Misconfigured(
+            f"signin.workload_identity: no {' and no '.join(missing)}, and "
+            f"{' and '.join(variables[name] for name in missing)} {'is' if len(missing) == 1 else 'are'} not set",
+            hint='Label the pod azure.workload.identity/use: "true" and annotate its service account, so that the '
+            "cluster sets them; or write them in the configuration.",
+        )
+    return found["tenant"], found["client_id"], found["token_file"]
 
 
 class Identity:
@@ -69,11 +133,11 @@ class Identity:
     Thread-safe. Tokens are judged by the machine's clock, because they are by the libraries as well.
     """
 
-    def __init__(self, signin: SignIn, cloud: Cloud) -> None:
+    def __init__(self, signin: AnySignIn, cloud: Cloud) -> None:
         self.signin = signin
         self.cloud = cloud
         self._lock = threading.RLock()
-        self._credential: ClientSecretCredential | DefaultAzureCredential | None = None
+        self._credential: AnyCredential | None = None
         self._tokens: dict[str, AccessToken] = {}
 
     def token(self, scope: str) -> Secret:
@@ -86,6 +150,7 @@ class Identity:
                 except KeyturnError:
                     raise
                 except Exception as error:  # noqa: BLE001 - azure-identity lets strangers' exceptions through
+                    self._credential = None  # what proves us may have been replaced: it is read anew
                     raise self.explain(error) from None
                 self._tokens[scope] = held
             return Secret(held.token)
@@ -104,7 +169,7 @@ class Identity:
         """For the Azure libraries; raises what they expect."""
         return self._own().get_token_info(*scopes, options=options)
 
-    def _own(self) -> ClientSecretCredential | DefaultAzureCredential:
+    def _own(self) -> AnyCredential:
         with self._lock:
             if self._credential is None:
                 self._credential = credential(self.signin, self.cloud)
@@ -115,98 +180,40 @@ class Identity:
         return explain(error, self.signin, self.cloud)
 
 
-_ENTRA_CODE: Final = re.compile(r"AADSTS(\d+)")
-# AADSTS code -> whose move, sentence, hint (azure-facts 2.5). The sentences are ours: Entra's texts change.
-_SAYINGS: Final[dict[str, tuple[type[Refused | Misconfigured], str, str]]] = {
-    "7000215": (
-        Refused,
-        "Entra refused the client secret of app {app}",
-        "Check that the secret's value is given, not its id, and that it belongs to this app.",
-    ),
-    "7000222": (
-        Refused,
-        "the client secret of app {app} has expired",
-        "Add a new secret to the app registration and give that one.",
-    ),
-    "700016": (
-        Misconfigured,
-        "Entra knows no app {app} in tenant {tenant}",
-        "Check client_id and tenant: the app may live in another tenant.",
-    ),
-    "90002": (
-        Misconfigured,
-        "Entra knows no tenant {tenant}",
-        "Check tenant, and that `cloud` names the cloud that the tenant is in.",
-    ),
-    "900023": (Misconfigured, "{tenant} is no tenant", "Give the tenant's id or one of its domain names."),
-    "500011": (
-        Misconfigured,
-        "tenant {tenant} does not know the resource that a token was asked for",
-        "Check the audience of `cloud`.",
-    ),
-    "700213": (
-        Refused,
-        "no federated identity of app {app} matches this workload",
-        "Compare the federated credential's subject with the workload's.",
-    ),
-    "700027": (
-        Refused,
-        "Entra refused the certificate of app {app}",
-        "Check that the certificate is registered with the app and has not expired.",
-    ),
-}
-
-
-def explain(error: Exception, signin: SignIn, cloud: Cloud) -> KeyturnError:
+def explain(error: Exception, signin: AnySignIn, cloud: Cloud) -> KeyturnError:
     """What a failed sign-in means to a person. The error's own text is not passed on, but for Entra's code."""
-    app = signin.client_id or os.environ.get("AZURE_CLIENT_ID") or "of this machine"
-    tenant = signin.tenant or os.environ.get("AZURE_TENANT_ID") or "of this machine"
-    text = str(error)
-    found = _ENTRA_CODE.search(text)
-    if found is not None:
-        return _entra_said(found[1], app, tenant)
-    if _is_network(error):
-        return TryAgain(f"sign-in: cannot reach {cloud.authority}", after=30.0)
-    if "authority configuration" in text or "authority metadata" in text:
-        return Misconfigured(
-            f"{cloud.authority} does not serve tenant {tenant}", hint="Check tenant and the authority of `cloud`."
-        )
-    if _secret_given(signin):
-        return TryAgain(f"sign-in as app {app} failed ({type(error).__name__})", after=60.0)
-    return Misconfigured(
-        "nothing to sign in with: no environment variables, workload identity, managed identity or az login was found",
-        hint="Run `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
+    return signin_failures.explain(error, who(signin, cloud))
+
+
+def who(signin: AnySignIn, cloud: Cloud) -> Who:
+    """As whom `signin` signs in, as far as is known without a call."""
+    app = getattr(signin, "client_id", None)
+    tenant = getattr(signin, "tenant", None)
+    way = _way(signin)
+    if way in ("default", "workload_identity"):
+        app, tenant = app or os.environ.get(CLIENT), tenant or os.environ.get(TENANT)
+    return Who(
+        way=way,
+        app=app or "of this machine",
+        tenant=tenant or "of this machine",
+        authority=cloud.authority,
+        named=app is not None,
     )
 
 
-def _entra_said(number: str, app: str, tenant: str) -> KeyturnError:
-    code = f"AADSTS{number}"
-    saying = _SAYINGS.get(number)
-    if saying is None:
-        return Refused(
-            f"Entra refused to sign in app {app} ({code})",
-            code=code,
-            hint=f"Look {code} up at https://login.microsoftonline.com/error?code={number}",
-        )
-    kind, sentence, hint = saying
-    sentence = f"{sentence.format(app=app, tenant=tenant)} ({code})"
-    return (
-        Refused(sentence, status=401, code=code, hint=hint) if kind is Refused else Misconfigured(sentence, hint=hint)
-    )
-
-
-def _is_network(error: BaseException | None) -> bool:
-    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
-
-    while error is not None:
-        if isinstance(error, (ServiceRequestError, ServiceResponseError, ConnectionError, TimeoutError)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _secret_given(signin: SignIn) -> bool:
-    return signin.secret is not None or signin.secret_env is not None
+def _way(signin: AnySignIn) -> Way:
+    match signin:
+        case Certificate():
+            return "certificate"
+        case WorkloadIdentity():
+            return "workload_identity"
+        case GitHub():
+            return "github"
+        case ManagedIdentity():
+            return "managed_identity"
+        case AzureCli():
+            return "azure_cli"
+    return "default" if signin.secret is None and signin.secret_env is None else "client_secret"
 
 
 def _secret(signin: SignIn) -> Secret | None:

@@ -20,21 +20,27 @@ from keyturn.config.matching import glob_matches
 from keyturn.config.places import TEMPLATE_WORDS, identity, words
 from keyturn.config.table import CONFIGURATION
 from keyturn.config.types import (
+    AzureCli,
+    Certificate,
     ClientSecret,
     Cloud,
     Config,
     CustomCloud,
     EmulatorTime,
     FileSink,
+    GitHub,
     KeyVaultSink,
+    ManagedIdentity,
     Match,
     NamedValueSink,
     PolicyEntry,
     Service,
+    SignInSpec,
     SinkSpec,
     TableSpec,
     TokenEntry,
     WebhookSink,
+    WorkloadIdentity,
 )
 from keyturn.errors import Misconfigured
 from keyturn.model import Mode
@@ -278,7 +284,7 @@ def _config(filled: Filled, file: str) -> Config:
     given: dict[str, Any] = {
         "ledger": _ledger(filled.get("ledger", "sqlite:///keyturn.db"), file),
         "salt_env": salt.get("env") if salt is not None else None,
-        "signin": ClientSecret(**signin[1].values) if signin is not None else None,
+        "signin": _signin(signin[0], signin[1], file) if signin is not None else None,
         "clock": EmulatorTime(**clock[1].values) if clock is not None else None,
         "cloud": _cloud(filled.get("cloud", "public"), file),
     }
@@ -288,6 +294,25 @@ def _config(filled: Filled, file: str) -> Config:
         given["workers"] = filled.get("workers")
     policies = tuple(_entry(policy, file) for policy in filled.get("policies"))
     return Config(file=file, services=services, policies=policies, **given)
+
+
+_WAYS: dict[str, type[SignInSpec]] = {
+    "client_secret": ClientSecret,
+    "certificate": Certificate,
+    "workload_identity": WorkloadIdentity,
+    "github": GitHub,
+    "managed_identity": ManagedIdentity,
+    "azure_cli": AzureCli,
+}
+
+
+def _signin(name: str, filled: Filled | None, file: str) -> SignInSpec:
+    """`filled` is None for a way that was given as a word alone."""
+    values = {} if filled is None else dict(filled.values)
+    for path in ("path", "token_file"):
+        if path in values:
+            values[path] = _beside(values[path], file)
+    return _WAYS[name](**values)
 
 
 def _service(alias: str, filled: Filled, file: str) -> Service:

@@ -458,21 +458,85 @@ _POLICY = Form(
     )
 )
 
+_TENANT = Text(what="a tenant", pattern=r"[A-Za-z0-9.-]+")
+_CLIENT_ID = Text(what="a client id", pattern=r"[A-Za-z0-9-]+")
+_APP = (
+    Field(name="tenant", kind=_TENANT, required=True, doc="The tenant's id."),
+    Field(name="client_id", kind=_CLIENT_ID, required=True, doc="The app's id."),
+)
 _SECRET = Form(
     fields=(
-        Field(
-            name="tenant", kind=Text(what="a tenant", pattern=r"[A-Za-z0-9.-]+"), required=True, doc="The tenant's id."
-        ),
-        Field(
-            name="client_id",
-            kind=Text(what="a client id", pattern=r"[A-Za-z0-9-]+"),
-            required=True,
-            doc="The app's id.",
-        ),
+        *_APP,
         Field(
             name="secret_env", kind=_ENVIRONMENT, required=True, doc="The environment variable that holds its secret."
         ),
     )
+)
+
+_SIGNIN = OneOf(
+    forms={
+        "client_secret": _SECRET,
+        "certificate": Form(
+            fields=(
+                *_APP,
+                Field(
+                    name="path",
+                    kind=Text(what="a path"),
+                    required=True,
+                    doc="The file with certificate and private key, PEM or PKCS 12, readable by you alone.",
+                ),
+                Field(
+                    name="password_env",
+                    kind=_ENVIRONMENT,
+                    doc="The environment variable with the file's password, if it has one.",
+                ),
+                Field(
+                    name="send_chain",
+                    kind=Flag(),
+                    default="false",
+                    doc="true sends the certificate along, for apps that trust by subject name and issuer.",
+                ),
+            )
+        ),
+        "workload_identity": Form(
+            fields=(
+                Field(name="tenant", kind=_TENANT, default="what `AZURE_TENANT_ID` says", doc="The tenant's id."),
+                Field(name="client_id", kind=_CLIENT_ID, default="what `AZURE_CLIENT_ID` says", doc="The app's id."),
+                Field(
+                    name="token_file",
+                    kind=Text(what="a path"),
+                    default="what `AZURE_FEDERATED_TOKEN_FILE` says",
+                    doc="The file in which the cluster keeps the service account's token.",
+                ),
+            )
+        ),
+        "github": Form(
+            fields=(
+                *_APP,
+                Field(
+                    name="audience",
+                    kind=Text(what="an audience", pattern=r"[A-Za-z0-9:/._~-]+"),
+                    default="api://AzureADTokenExchange",
+                    doc="Whom GitHub's token is for: the audience of the app's federated credential.",
+                ),
+            )
+        ),
+        "managed_identity": Form(
+            fields=(
+                Field(
+                    name="client_id",
+                    kind=_CLIENT_ID,
+                    default="the system-assigned identity",
+                    doc="The client id of a user-assigned identity.",
+                ),
+            )
+        ),
+        "azure_cli": Form(
+            fields=(
+                Field(name="tenant", kind=_TENANT, default="the one that az is in", doc="Another tenant of az login."),
+            )
+        ),
+    }
 )
 
 _EMULATOR = Form(
@@ -542,9 +606,20 @@ CONFIGURATION = Form(
         ),
         Field(
             name="signin",
-            kind=Either(word=Choice(words={"default": None}), form=OneOf(forms={"client_secret": _SECRET})),
+            kind=Either(
+                word=Choice(
+                    words={
+                        "default": None,
+                        **{way: (way, None) for way in ("workload_identity", "managed_identity", "azure_cli")},
+                    }
+                ),
+                form=_SIGNIN,
+            ),
             default="default",
-            doc="How to sign in; `default` is what azure-identity finds: environment, managed identity, az.",
+            doc=(
+                "How to sign in: `default` is what azure-identity finds; `workload_identity`, `managed_identity` and "
+                "`azure_cli` may stand as a word, too. See [Sign-in](sign-in.md)."
+            ),
         ),
         Field(name="cloud", kind=_CLOUD, default="public", doc="Which Azure: public, china, usgov, or your own."),
         Field(

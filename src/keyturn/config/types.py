@@ -151,6 +151,47 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
     secret_env: str
 
 
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign-in as an app by a certificate: a file with its private key, PEM or PKCS 12."""
+
+    tenant: str
+    client_id: str
+    path: str
+    password_env: str | None = None
+    send_chain: bool = False
+
+
+class WorkloadIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign-in as an app by a token that a Kubernetes cluster keeps in a file. None: what the environment says."""
+
+    tenant: str | None = None
+    client_id: str | None = None
+    token_file: str | None = None
+
+
+class GitHub(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign-in as an app by the token that GitHub gives to a job of a workflow."""
+
+    tenant: str
+    client_id: str
+    audience: str = "api://AzureADTokenExchange"
+
+
+class ManagedIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign-in as what Azure knows this machine by; `client_id` names a user-assigned identity."""
+
+    client_id: str | None = None
+
+
+class AzureCli(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign-in as whoever is signed in to az. `tenant` None: the one that az is in."""
+
+    tenant: str | None = None
+
+
+SignInSpec = ClientSecret | Certificate | WorkloadIdentity | GitHub | ManagedIdentity | AzureCli
+
+
 class EmulatorTime(msgspec.Struct, frozen=True, kw_only=True):
     """The emulator's clock: its control address, and the environment variable that holds the control secret."""
 
@@ -175,7 +216,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     policies: tuple[PolicyEntry, ...]
     ledger: str | TableSpec = "sqlite:///keyturn.db"
     salt_env: str | None = None
-    signin: ClientSecret | None = None
+    signin: SignInSpec | None = None
     """None: whatever azure-identity's default finds."""
     cloud: Cloud = "public"
     clock: EmulatorTime | None = None
