@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from keyturn.ledgers.table_view import TableView
     from keyturn.ledgers.table_wire import TablePlace
     from keyturn.ports import Answer, Clock, Holder, Ledger, Notifier, SendBy, Shown, Sink, Tags
+    from keyturn.probes.gateway import GatewayProbe
     from keyturn.sinks.keyvault import Vault
     from keyturn.sinks.namedvalue import NamedValues
     from keyturn.sweep import Charge
@@ -424,6 +425,17 @@ class Assembled:
             self._vaults.setdefault(key, vault)
         return self._vaults[key]
 
+    def identity_of(self, alias: str) -> Identity:
+        """Who works on a service."""
+        given = self.config.services[alias].cloud
+        return self._identities[_cloud(self.config.cloud if given is None else given).name]
+
+    def probe_of(self, alias: str) -> GatewayProbe:
+        """How a service's gateways are asked."""
+        from keyturn.probes.gateway import GatewayProbe
+
+        return GatewayProbe(self.clock, self.identity_of(alias).cloud.ca_bundle)
+
     def gateways(self, credential: Credential) -> tuple[str, ...]:
         """The addresses that the credential's values are shown to, asked for once. Raises TryAgain, Refused, Gone."""
         key = credential.service, credential.kind
@@ -703,6 +715,57 @@ def open_to_look(config: Config, *, publishes: bool = True) -> Assembled:
     ledger = _ledger(config, clock, create=False)
     stack.callback(ledger.close)
     return _assemble(config, ledger, clock, None, stack)
+
+
+def open_to_check(config: Config) -> Assembled:
+    """The same for `check`, with the ledger left alone: whatever is wrong with it is one finding beside the others."""
+    from keyturn.testing import MemoryLedger
+
+    refuse_foreign_emulator(config)
+    refuse_missing_authorities(config)
+    clock = clock_of(config)
+    return _assemble(config, MemoryLedger(name="not opened", salt=clock.random_bytes(32)), clock, None, ExitStack())
+
+
+class LedgerSeen(NamedTuple):
+    """A ledger that was looked at. `unwritable` says why it cannot be written, where that can be told without a write;
+    `note` what cannot."""
+
+    place: str
+    made: bool
+    id: str = ""
+    version: int = 0
+    unwritable: str = ""
+    note: str = ""
+
+
+def look_at_ledger(config: Config) -> LedgerSeen:
+    """Whether the ledger can be used, without a write. Raises LedgerFault, Misconfigured."""
+    from keyturn.ledgers.schema import SCHEMA_VERSION, check_salt, sqlite_path
+
+    salt = _salt(config)
+    if isinstance(config.ledger, TableSpec):
+        place, found = f"table {config.ledger.name}", view(config)
+        note = "; whether it may be written cannot be told without a write"
+        if found is None:
+            return LedgerSeen(place, made=False)
+        with found:
+            return LedgerSeen(place, made=True, id=found.id, version=SCHEMA_VERSION, note=note)
+    from keyturn.ledgers.faults import as_faults
+    from keyturn.ledgers.reading import inspect
+
+    path = sqlite_path(config.ledger)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return LedgerSeen(str(path), made=False, unwritable=f"there is no directory {folder} for the ledger")
+    locked = next((str(place) for place in (folder, path) if place.exists() and not os.access(place, os.W_OK)), "")
+    unwritable = f"{locked} is read-only for whoever runs this" if locked else ""
+    if not os.path.lexists(path):
+        return LedgerSeen(str(path), made=False, unwritable=unwritable)
+    with as_faults(path):
+        meta = inspect(path)
+    check_salt(meta, salt, path)
+    return LedgerSeen(str(path), made=True, id=meta.ledger_id, version=meta.version, unwritable=unwritable)
 
 
 def _assemble(config: Config, ledger: Ledger, clock: Clock, notifier: Notifier | None, stack: ExitStack) -> Assembled:

@@ -23,6 +23,7 @@ VERSION = "0.1.0"
 
 COMMANDS = {
     "init": ("keyturn.cli.starting", "Write a first configuration from what a service has."),
+    "check": ("keyturn.cli.checking", "Tell whether everything is there that it needs, and change nothing."),
     "plan": ("keyturn.cli.looking", "Tell what would happen, and change nothing."),
     "run": ("keyturn.cli.turning", "Advance everything that can move now."),
     "rotate": ("keyturn.cli.turning", "Rotate credentials now."),

@@ -53,7 +53,33 @@ class GatewayProbe:
         count = len(spec.gateways or gateways)
         return Verdict(accepted=True, sentence=f"{count} gateway(s) accepted it {accepts} times each")
 
+    def control(self, gateways: Sequence[str], spec: ProbeSpec) -> Verdict:
+        """The first half of `ask` alone, with a value that nobody has: accepted means that every gateway refused it, so
+        that the probe would prove something. Raises nothing."""
+        for gateway in spec.gateways or gateways:
+            verdict = self._refuses_nobody(gateway, spec)
+            if not verdict.accepted:
+                return verdict
+        return Verdict(accepted=bool(spec.gateways or gateways))
+
+    def reach(self, gateway: str) -> str:
+        """Why a gateway does not answer at all; empty where it does, whatever it says. Raises nothing."""
+        status = self._call(gateway, ProbeSpec(path="/"), Secret(self._clock.random_bytes(CONTROL_BYTES).hex()))
+        return "" if isinstance(status, int) else status
+
     def _ask_one(self, gateway: str, spec: ProbeSpec, value: Secret, accepts: int) -> Verdict:
+        control = self._refuses_nobody(gateway, spec)
+        if not control.accepted:
+            return control
+        for number in range(1, accepts + 1):
+            status = self._call(gateway, spec, value)
+            if not isinstance(status, int) or not _accepted(status, spec):
+                how = f"the value, call {number} of {accepts}"
+                return Verdict(accepted=False, sentence=_refusal(gateway, spec, status, how))
+        return Verdict(accepted=True)
+
+    def _refuses_nobody(self, gateway: str, spec: ProbeSpec) -> Verdict:
+        """Accepted: the gateway refused a value that nobody has, as it must."""
         control = Secret(self._clock.random_bytes(CONTROL_BYTES).hex())
         status = self._call(gateway, spec, control)
         if isinstance(status, int) and _accepted(status, spec):
@@ -64,11 +90,6 @@ class GatewayProbe:
             )
         if status != 401:
             return Verdict(accepted=False, sentence=_refusal(gateway, spec, status, "a value that nobody has"))
-        for number in range(1, accepts + 1):
-            status = self._call(gateway, spec, value)
-            if not isinstance(status, int) or not _accepted(status, spec):
-                how = f"the value, call {number} of {accepts}"
-                return Verdict(accepted=False, sentence=_refusal(gateway, spec, status, how))
         return Verdict(accepted=True)
 
     def _call(self, gateway: str, spec: ProbeSpec, value: Secret) -> int | str:

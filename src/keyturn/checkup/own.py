@@ -1,0 +1,77 @@
+"""keyturn's own things: its ledger, which is looked at and never opened to write, and its configuration.
+
+Never here: a call to Azure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from keyturn import assemble
+from keyturn.checkup.finding import Finding, attention, counted, missing, ok, trouble
+from keyturn.config import PolicyEntry, match_policy
+from keyturn.errors import KeyturnError, Misconfigured
+from keyturn.policy import cautions, spell
+
+if TYPE_CHECKING:
+    from keyturn.assemble import Assembled, Discovered
+    from keyturn.sweep import Charge
+
+
+def ledger(keyturn: Assembled) -> Iterator[Finding]:
+    about = "ledger"
+    try:
+        seen = assemble.look_at_ledger(keyturn.config)
+    except KeyturnError as error:
+        yield trouble(about, error)
+        return
+    if seen.unwritable:
+        yield missing(
+            about, seen.unwritable, "Let whoever runs keyturn write there, or name another place in `ledger`."
+        )
+    elif not seen.made:
+        yield ok(about, f"{seen.place}: not there yet; the first `keyturn run` makes it")
+    else:
+        yield ok(about, f"{seen.place}: opens, schema {seen.version}, ledger {seen.id[:12]}{seen.note}")
+
+
+def configuration(
+    keyturn: Assembled, found: Discovered, charges: Sequence[Charge], entries: Sequence[PolicyEntry]
+) -> Iterator[Finding]:
+    about = "configuration"
+    told = [attention(about, caution) for entry in entries for caution in cautions(entry.policy)]
+    told += [attention(about, warning) for warning in found.warnings if charges]
+    mine = {charge.credential.key for charge in charges}
+    try:
+        assemble.refuse_missing_signing_secrets(keyturn.config)
+        told += [
+            missing(credential.id, f"would be held: {sentence}", f"`keyturn explain {reason}` says more.")
+            for credential, reason, sentence in keyturn.unusable(found)
+            if credential.key in mine
+        ]
+    except Misconfigured as error:
+        told.append(trouble(about, error))
+    if not charges and not found.problems:
+        count = len(found.credentials)
+        told.append(
+            attention(
+                about,
+                f"no policy matches any of the {count} credentials that were found: nothing would be touched",
+                "Opt in: fill a policy's `match`. `keyturn init` shows how.",
+            )
+        )
+    for entry in entries:
+        if entry.policy.probe is None and any(_won(keyturn, charge) is entry for charge in charges):
+            told.append(
+                attention(
+                    f"policy {entry.name}",
+                    f"no probe: a fresh value is not proven, keyturn waits {spell(entry.policy.propagation)} instead",
+                    "Add `probe: { path: … }`, a cheap operation that needs a key.",
+                )
+            )
+    yield from told or [ok(about, f"{keyturn.config.file}: {counted(len(charges), 'credential')} opted in")]
+
+
+def _won(keyturn: Assembled, charge: Charge) -> PolicyEntry | None:
+    return match_policy(keyturn.config, charge.credential)
