@@ -21,9 +21,7 @@ def _tables() -> Iterator[str]:
     for job in rights.JOBS:
         yield f"## {job.name[0].upper()}{job.name[1:]}"
         yield ""
-        at = (
-            f"[{job.role}.json](../deploy/roles/{job.role}.json)" if job.role else "none yet, make one"
-        )
+        at = f"[{job.role}.json](../deploy/roles/{job.role}.json)" if job.role else "none yet, make one"
         yield f"At the service. Role: {at}."
         yield ""
         yield from _table(job.rights)
