@@ -23,7 +23,7 @@ def test_run_wait_follows_a_whole_rotation_to_its_end_and_both_values_are_new(st
     stage.good("rotate", "contoso", "--wait", "--json")
     after = stage.azure.keys("shop-apim", "contoso")
     assert set(before.values()).isdisjoint(after.values())
-    history = stage.good("history", "contoso").out
+    history = stage.good("history", "contoso", "--lines").out
     assert "retire the old slot" in history
 
 

@@ -12,12 +12,19 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from keyturn.cli import screen
 from keyturn.errors import KeyturnError
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMPLETES = "_KEYTURN_COMPLETE"
+"""The variable by which a shell asks, at a press of the Tab key; nothing but its answer is printed then."""
 VERSION = "0.1.0"
 """The distribution's; written here because looking it up costs a command as much as everything else it does."""
 
@@ -28,7 +35,7 @@ COMMANDS = {
     "run": ("keyturn.cli.turning", "Advance everything that can move now."),
     "rotate": ("keyturn.cli.turning", "Rotate credentials now."),
     "status": ("keyturn.cli.standing", "Show where every credential is, and what it waits for."),
-    "history": ("keyturn.cli.looking", "Show what happened."),
+    "history": ("keyturn.cli.telling", "Show what happened."),
     "explain": ("keyturn.cli.explaining", "Say what a reason means, and what to do about it."),
     "adopt": ("keyturn.cli.asking", "Look at credentials anew, or vouch for them."),
     "hold": ("keyturn.cli.asking", "Stop a credential until you release it."),
@@ -38,6 +45,7 @@ COMMANDS = {
     "token": ("keyturn.cli.tokens", "Create, inspect or verify a token that is made from a key."),
     "emulator": ("keyturn.cli.staging", "Start an Azure of its own on this machine."),
     "demo": ("keyturn.demo", "Watch a fleet being rotated, in emulated time."),
+    "completion": ("keyturn.cli.completing", "Let your shell complete commands, names and reasons."),
     "schema": ("keyturn.cli.looking", "Print the JSON Schema of the configuration."),
 }
 """Name: where it is, and its one line. In the order in which a person meets them."""
@@ -56,6 +64,14 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - the table is ours
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """From the table: no command is imported for it."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415
+
+        begun = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=COMMANDS[name][1]) for name in begun), *options]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
@@ -66,7 +82,7 @@ def _exists(module: str) -> bool:
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
+    if wanted and not ctx.resilient_parsing:
         click.echo(f"keyturn {VERSION}")
         ctx.exit()
 
@@ -87,6 +103,10 @@ def keyturn() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Nothing but the exit code leaves it: no traceback without --debug."""
     screen.begin()
+    if os.environ.get(COMPLETES):
+        with suppress(Exception):
+            keyturn.main(args=arguments, prog_name="keyturn", standalone_mode=False)
+        return 1
     try:
         code = keyturn.main(args=arguments, prog_name="keyturn", standalone_mode=False)
         sys.stdout.flush()

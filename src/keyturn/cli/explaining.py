@@ -16,8 +16,13 @@ from keyturn.cli import options, screen
 FEW = 5
 
 
+def _complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    known = [*reasons.REASONS, *reasons.RULES]
+    return [each for each in known if each.lower().startswith(incomplete.lower())]
+
+
 @click.command()
-@click.argument("code", required=False, metavar="[REASON]")
+@click.argument("code", required=False, metavar="[REASON]", shell_complete=_complete)
 @options.speaking
 def explain(code: str | None) -> int:
     """Say what a reason means, whose move it is, and what to do. Without REASON: list them all.

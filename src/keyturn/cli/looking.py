@@ -1,6 +1,5 @@
-"""Commands that look and change nothing: plan, status, history, schema.
+"""Commands that look and change nothing: plan and schema; and what every command shares that discovers.
 
-`status` and `history` read the ledger alone: they import neither Azure nor SQLAlchemy.
 Never here: a save, or an effect.
 """
 
@@ -22,55 +21,6 @@ if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
     from keyturn.model import Record
     from keyturn.sweep import Charge
-
-# -------- history
-
-
-@click.command()
-@click.argument("name", required=False, metavar="[NAME]")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many of the newest lines.")
-@options.configured
-def history(name: str | None, limit: int, config: str | None) -> int:
-    """Show what happened, oldest first. Reads the ledger alone."""
-    from keyturn import assemble  # noqa: PLC0415
-
-    read = options.read(config)
-    view = assemble.view(read)
-    if view is None:
-        resolve([name] if name else [], ())
-        screen.say(screen.NEVER_RAN)
-        screen.document({"emulated": read.clock is not None, "lines": []})
-        return 0
-    with view:
-        ids = {record.id: record.key for record in view.records()}
-        key = ids[resolve([name], list(ids))[0]] if name else None
-        lines = view.history(key, limit)
-    names = {key: each for each, key in ids.items()}
-    if read.clock is not None:
-        screen.say("emulated time")
-    for line in lines:
-        where = "" if name else f"  {names.get(line.key, line.key)}"
-        told = screen.happened(line.event.kind, line.event.sentence, line.event.rule)
-        screen.say(f"{line.event.at:%Y-%m-%d %H:%M:%S}{where}  {told}")
-    screen.document(
-        {
-            "emulated": read.clock is not None,
-            "lines": [
-                {
-                    "seq": line.seq,
-                    "id": names.get(line.key, line.key),
-                    "at": f"{line.event.at:%Y-%m-%dT%H:%M:%SZ}",
-                    "kind": line.event.kind,
-                    "sentence": line.event.sentence,
-                    "rule": line.event.rule,
-                    "facts": line.event.facts,
-                }
-                for line in lines
-            ],
-        }
-    )
-    return 0
-
 
 # -------- plan
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,13 +16,33 @@ import click
 from keyturn.cli import screen
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from keyturn.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NAMES = click.argument("names", nargs=-1, metavar="[NAME]...")
-SOME_NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
-ONE_NAME = click.argument("name", metavar="NAME")
+
+def complete_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell completes a NAME to. Silent: whatever goes wrong completes to nothing."""
+    with suppress(Exception):
+        from keyturn.cli import completing  # noqa: PLC0415
+
+        given = context.params.get("names") or ()
+        found = completing.fitting(completing.names(context), incomplete)
+        return [completing.escaped(each) for each in found if each not in given]
+    return []
+
+
+def _complete_file(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem  # noqa: PLC0415
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+NAMES = click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
+SOME_NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_names)
+ONE_NAME = click.argument("name", metavar="NAME", shell_complete=complete_names)
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
@@ -42,7 +63,10 @@ def speaking(command: F) -> F:
 def configured(command: F) -> F:
     """`--config`, and what `speaking` adds; the command takes `config`, the file's name or None."""
     return click.option(
-        "--config", metavar="FILE", help="The configuration; else $KEYTURN_CONFIG, else ./keyturn.yaml."
+        "--config",
+        metavar="FILE",
+        shell_complete=_complete_file,
+        help="The configuration; else $KEYTURN_CONFIG, else ./keyturn.yaml.",
     )(speaking(command))
 
 
