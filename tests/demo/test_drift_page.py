@@ -93,6 +93,8 @@ def test_the_walk_through_prints_what_the_page_shows(folder: Path, environment: 
         for step, output in zip(steps, printed, strict=True)
     }
     assert {command: line for command, line in wrong.items() if line is not None} == {}, ran.stdout
+    both = next(output for step, output in zip(steps, printed, strict=True) if step.command.endswith("; wait"))
+    assert [both.count(word) for word in ("drift: ", "fail over: ", "published: ")] == [1, 1, 1], "both of them did it"
     assert "another-keyturn" in printed[-2], "the second ledger is held for another reason than the page says"
 
 

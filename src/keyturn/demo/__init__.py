@@ -55,8 +55,8 @@ def demo(*, credentials: int | None, pull_plug: bool, naive: bool, scene: str, s
     """Watch a fleet being rotated through a whole period, in emulated time; no Azure account is needed.
 
     An Azure of its own runs beside it, and callers that keep their key for an hour call all the time. They and the
-    gateways count refused calls independently. Exits 1 if a call was refused, but by somebody else's doing and within
-    the bound that the protocol gives, or a credential was not rotated.
+    gateways count refused calls independently. Exits 1 if a credential was not rotated, or a call was refused. In
+    --scene drift, calls are refused by what somebody else does: it exits 1 if any is outside the protocol's bound.
     """
     if naive and pull_plug:
         raise click.UsageError("--pull-plug kills keyturn, and --naive runs without it")
