@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from keyturn import assemble
 from keyturn.checkup.finding import Finding, attention, counted, missing, ok, trouble
-from keyturn.config import PolicyEntry, match_policy
+from keyturn.config import Match, PolicyEntry, match_policy
 from keyturn.errors import KeyturnError, Misconfigured
 from keyturn.policy import cautions, spell
 
@@ -40,8 +40,9 @@ def configuration(
     keyturn: Assembled, found: Discovered, charges: Sequence[Charge], entries: Sequence[PolicyEntry]
 ) -> Iterator[Finding]:
     about = "configuration"
-    told = [attention(about, caution) for entry in entries for caution in cautions(entry.policy)]
-    told += [attention(about, warning) for warning in found.warnings if charges]
+    idle = [entry for entry in entries if entry.match == Match()]
+    told = [attention(about, caution) for entry in entries if entry not in idle for caution in cautions(entry.policy)]
+    told += [attention(about, warning) for warning in found.warnings if charges and not _is_about(warning, idle)]
     mine = {charge.credential.key for charge in charges}
     try:
         assemble.refuse_missing_signing_secrets(keyturn.config)
@@ -70,7 +71,15 @@ def configuration(
                     "Add `probe: { path: … }`, a cheap operation that needs a key.",
                 )
             )
-    yield from told or [ok(about, f"{keyturn.config.file}: {counted(len(charges), 'credential')} opted in")]
+    yield from told
+    if charges:
+        rest = f"; nobody by {', '.join(entry.name for entry in idle)}" if idle else ""
+        yield ok(about, f"{keyturn.config.file}: {counted(len(charges), 'credential')} opted in{rest}")
+
+
+def _is_about(warning: str, entries: Sequence[PolicyEntry]) -> bool:
+    """Whether it tells that one of these wins nobody, which is meant where a match is empty."""
+    return any(warning.endswith(f"policy {entry.name} wins no credential.") for entry in entries)
 
 
 def _won(keyturn: Assembled, charge: Charge) -> PolicyEntry | None:
