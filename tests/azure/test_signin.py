@@ -121,6 +121,17 @@ def test_a_code_that_nobody_foresaw_is_refused_with_a_place_to_look_it_up() -> N
     assert error.code == "AADSTS53003" and "53003" in error.hint
 
 
+def test_what_stands_in_the_environment_is_read_anew_after_a_failure(
+    azure: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROTATOR_SECRET", WRONG.reveal())
+    identity = Identity(sign_in(azure, secret=None, secret_env="ROTATOR_SECRET"), PUBLIC)
+    with pytest.raises(Refused):
+        identity.token(SCOPE)
+    monkeypatch.setenv("ROTATOR_SECRET", azure.ready["client_secret"])
+    assert identity.token(SCOPE).reveal()
+
+
 def test_nothing_to_sign_in_with_says_what_to_do() -> None:
     error = explain(ClientAuthenticationError("DefaultAzureCredential failed"), DEFAULT, PUBLIC)
     assert isinstance(error, Misconfigured) and "az login" in error.hint

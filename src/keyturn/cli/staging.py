@@ -21,14 +21,21 @@ from keyturn.errors import TryAgain
 
 PROGRAM = (sys.executable, "-m", "keyturn_emulator")
 CONTROL, SECRET = "KEYTURN_EMULATOR_CONTROL", "KEYTURN_EMULATOR_SECRET"
+WAYS = ("secret", "certificate", "workload", "github", "managed", "app-service")
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Proxy and control API; 0 takes any free port.")
 @click.option("--tls-port", type=click.IntRange(0, 65535), help="Direct TLS; 0 takes any free port.")
+@click.option("--machine-port", type=click.IntRange(0, 65535), help="Managed identity; 0 takes any free port.")
 @click.option("--seed-file", metavar="FILE", help="A JSON description of the world.")
 @click.option("--start", metavar="TIME", help="The first emulated moment, such as 2026-01-05T08:00:00Z.")
 @click.option("--write-env", metavar="FILE", help="Write shell lines to source, readable by you alone.")
+@click.option(
+    "--sign-in",
+    type=click.Choice(WAYS),
+    help="Which way to sign in the --write-env file is for; unless told otherwise, a client secret.",
+)
 @click.option("--state-dir", metavar="DIR", help="Keep its certificate authority here from start to start.")
 @click.option("--parent-pid", type=int, metavar="PID", help="End when this process is gone.")
 @click.option(
