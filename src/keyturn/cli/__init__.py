@@ -62,7 +62,9 @@ class Commands(click.Group):
             return None
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table is ours
-        return command
+        from keyturn.cli import examples  # noqa: PLC0415 - `--version` costs nothing
+
+        return examples.attach(cmd_name, command)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """From the table: no command is imported for it."""
@@ -71,6 +73,12 @@ class Commands(click.Group):
         begun = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         options = click.Command.shell_complete(self, ctx, incomplete)
         return [*(CompletionItem(name, help=COMMANDS[name][1]) for name in begun), *options]
+
+    def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        from keyturn.cli import examples  # noqa: PLC0415
+
+        formatter.write_paragraph()
+        formatter.write_text(examples.text(examples.FIRST) or "")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

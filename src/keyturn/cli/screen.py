@@ -43,7 +43,6 @@ class _Screen:
     def __init__(self) -> None:
         self.debug = False
         self.json = False
-        self.no_color = False
         self.state = UNCHANGED
         self.lock = threading.Lock()
 
@@ -61,7 +60,9 @@ def debugging(_: click.Context, __: click.Parameter, wanted: bool) -> None:
 
 
 def no_color(_: click.Context, __: click.Parameter, wanted: bool) -> None:
-    _screen.no_color = _screen.no_color or wanted
+    """By the variable that everybody knows, so that whatever is started or imported from here keeps to it, too."""
+    if wanted:
+        os.environ["NO_COLOR"] = "1"
 
 
 def quiet_strangers() -> None:
@@ -112,10 +113,8 @@ def painted(text: str, tone: Tone, stream: TextIO) -> str:
 
 
 def coloured(stream: TextIO) -> bool:
-    """A terminal that can, and nobody who asked for none: NO_COLOR, --no-color."""
-    return (
-        not _screen.no_color and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
+    """A terminal that can, and nobody who asked for none: NO_COLOR, which --no-color sets."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def first_sentence(text: str) -> str:
