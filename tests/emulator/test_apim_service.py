@@ -16,6 +16,7 @@ def azure() -> SmallAzure:
     return SmallAzure()
 
 
+@pytest.mark.witness("the-service-and-both")
 def test_a_service_tells_its_gateways_regions_and_etag(azure: SmallAzure) -> None:
     answer = azure.ask("GET", "")
     form = content(answer)
@@ -30,6 +31,7 @@ def test_a_service_tells_its_gateways_regions_and_etag(azure: SmallAzure) -> Non
     assert "ETag" not in answer.headers
 
 
+@pytest.mark.witness("the-services-own-host")
 def test_every_url_of_a_service_names_a_gateway_that_answers(azure: SmallAzure) -> None:
     properties = content(azure.ask("GET", ""))["properties"]
     urls = [properties["gatewayUrl"], properties["gatewayRegionalUrl"]]
@@ -56,6 +58,7 @@ def test_two_fields_of_a_service_came_in_2022(azure: SmallAzure, version: str, h
     assert ("natGatewayState" in properties) is ("outboundPublicIPAddresses" in properties) is has
 
 
+@pytest.mark.witness("the-service-and-both")
 @pytest.mark.parametrize("path", [BY_SUBSCRIPTION, BY_GROUP])
 def test_service_lists_hold_a_value_alone(azure: SmallAzure, path: str) -> None:
     answer = azure.ask("GET", path)
@@ -76,6 +79,7 @@ def test_a_group_lists_its_own_services_only() -> None:
     assert [item["name"] for item in everywhere] == ["one", "two"]
 
 
+@pytest.mark.witness("the-service-and-both")
 def test_products_tell_whether_they_are_open_and_which_apis_they_hold(azure: SmallAzure) -> None:
     products = content(azure.ask("GET", "products"))
     required = {item["name"]: item["properties"]["subscriptionRequired"] for item in products["value"]}
@@ -128,6 +132,7 @@ def test_one_product_and_one_api_are_told_with_an_etag_of_their_own(azure: Small
     assert "ETag" not in azure.ask("GET", "products").headers
 
 
+@pytest.mark.witness("operations-of-an-api")
 def test_an_api_that_describes_no_operations_has_one_for_everything(azure: SmallAzure) -> None:
     (listed,) = content(azure.ask("GET", "apis/orders/operations"))["value"]
     assert listed["id"] == f"{SERVICE}/apis/orders/operations/any"
@@ -138,6 +143,7 @@ def test_an_api_that_describes_no_operations_has_one_for_everything(azure: Small
     assert one.headers["ETag"] == azure.ask("GET", "apis/orders").headers["ETag"]
 
 
+@pytest.mark.witness("operations-of-an-api")
 def test_described_operations_tell_their_method_and_template() -> None:
     operations = [{"id": "get-one", "url": "/{kind}/{id}"}, {"id": "make", "method": "post", "display_name": "Make"}]
     described = {"name": "one", "apis": [{"id": "things", "path": "things", "operations": operations}]}

@@ -42,6 +42,7 @@ def test_one_user_is_read_with_a_tag_of_two_rowversions() -> None:
     assert (missing.status, error_of(missing)["message"]) == (404, "User not found.")
 
 
+@pytest.mark.witness("switch user_tokens_by_tenant_keys")
 @pytest.mark.parametrize("slot", SLOTS)
 def test_a_users_token_is_signed_with_the_tenants_key_of_its_type_unless_switched(slot: Slot) -> None:
     azure = SmallAzure()
@@ -55,6 +56,7 @@ def test_a_users_token_is_signed_with_the_tenants_key_of_its_type_unless_switche
     assert not any(other.endswith(one) for one in tenants.values())
 
 
+@pytest.mark.witness("switch user_tokens_with_seconds")
 def test_the_expiry_in_a_users_token_has_twelve_digits_and_fourteen_when_switched() -> None:
     azure = SmallAzure(switches={"user_tokens_with_seconds": True})
     key = azure.service.credentials.access.keys.primary
@@ -63,6 +65,7 @@ def test_the_expiry_in_a_users_token_has_twelve_digits_and_fourteen_when_switche
     assert token(azure).split("&")[1] == "202601200304"
 
 
+@pytest.mark.witness("a-tokens-expiry-may")
 def test_a_users_token_lives_thirty_days_at_most() -> None:
     answer = SmallAzure().ask(
         "POST", "users/ada/token", {"properties": {"keyType": "primary", "expiry": "2026-03-01T00:00:00Z"}}
@@ -75,6 +78,7 @@ def test_a_users_wish_stands_under_properties() -> None:
     assert (flat.status, error_of(flat)["code"]) == (400, "InvalidRequestContent")
 
 
+@pytest.mark.witness("users-get-and-head")
 def test_a_sign_in_address_holds_a_token_of_five_minutes_in_lower_case_hex() -> None:
     azure = SmallAzure()
     address = str(content(azure.ask("POST", "users/ada/generateSsoUrl"))["value"])
@@ -88,6 +92,7 @@ def test_a_sign_in_address_holds_a_token_of_five_minutes_in_lower_case_hex() -> 
     assert "%3d%3d" in encoded
 
 
+@pytest.mark.witness("each-operation-asks-for-the-action")
 @pytest.mark.parametrize("action", ["token", "generateSsoUrl"])
 def test_tokens_and_addresses_of_users_need_their_own_action(action: str) -> None:
     refused = SmallAzure().ask("POST", f"users/ada/{action}", client=NOBODY)

@@ -32,6 +32,7 @@ def permissions(azure: SmallAzure, scope: str, client: str = CLIENT) -> Any:
     return content(answer)["value"]
 
 
+@pytest.mark.witness("what-the-caller-may")
 def test_permissions_are_those_of_the_roles_held_at_the_scope_or_above() -> None:
     azure = azure_with(("Reads roles", f"/subscriptions/{AZURE}"), ("Sets keys", SERVICE))
     reading = {
@@ -63,6 +64,7 @@ def test_another_principals_roles_are_not_told() -> None:
     assert permissions(azure, SERVICE, NOBODY) == []
 
 
+@pytest.mark.witness("switch permissions_need_a_role")
 def test_listing_permissions_needs_a_role_unless_switched() -> None:
     azure = azure_with(("Sets keys", SERVICE))
     path = f"{SERVICE}/providers/Microsoft.Authorization/permissions"
@@ -73,6 +75,7 @@ def test_listing_permissions_needs_a_role_unless_switched() -> None:
     assert len(permissions(azure, SERVICE)) == 1
 
 
+@pytest.mark.witness("what-the-caller-may")
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -128,16 +131,19 @@ READS = ("Reads roles", ENTITY)
 THEIRS = ("API Management Service Reader Role", SERVICE)
 
 
+@pytest.mark.witness("role-assignments-at-a-scope")
 def test_assignments_are_listed_at_above_and_below_a_scope(roles: SmallAzure) -> None:
     assert assignments(roles, SERVICE) == [READER, SETTER, READS, THEIRS]
     assert assignments(roles, f"{SERVICE}/products/gold") == [READER, SETTER, THEIRS]
 
 
+@pytest.mark.witness("role-assignments-at-a-scope")
 def test_at_scope_leaves_out_what_is_below(roles: SmallAzure) -> None:
     assert assignments(roles, SERVICE, {"$filter": "atScope()"}) == [READER, SETTER, THEIRS]
     assert assignments(roles, GROUP, {"$filter": "atScope()"}) == [READER]
 
 
+@pytest.mark.witness("role-assignments-at-a-scope")
 @pytest.mark.parametrize("words", ["principalId eq '{}'", "assignedTo('{}')"])
 def test_the_assignments_of_one_principal_are_found(roles: SmallAzure, words: str) -> None:
     theirs = roles.world.applications[NOBODY].object_id
@@ -147,6 +153,7 @@ def test_the_assignments_of_one_principal_are_found(roles: SmallAzure, words: st
     assert assignments(roles, SERVICE, {"$filter": both}) == [READER, SETTER]
 
 
+@pytest.mark.witness("role-404s")
 def test_an_assignment_names_its_principal_and_can_be_read_by_its_id(roles: SmallAzure) -> None:
     path = f"{SERVICE}/providers/Microsoft.Authorization/roleAssignments"
     listed = content(roles.ask("GET", path, version=RBAC, query={"$filter": "atScope()"}))["value"]
@@ -172,6 +179,7 @@ def definitions(azure: SmallAzure, words: str) -> Any:
     return content(azure.ask("GET", path, version=RBAC, query={"$filter": words}))["value"]
 
 
+@pytest.mark.witness("role-definitions-by-name")
 def test_role_definitions_tell_their_permissions_by_name_and_by_type(roles: SmallAzure) -> None:
     (custom,) = definitions(roles, "roleName eq 'Sets keys'")
     assert custom["properties"]["type"] == "CustomRole"
@@ -191,12 +199,14 @@ def test_role_definitions_tell_their_permissions_by_name_and_by_type(roles: Smal
     assert owner["properties"]["permissions"][0]["actions"] == ["*"]
 
 
+@pytest.mark.witness("role-404s")
 def test_a_role_definition_that_does_not_exist_is_a_404(roles: SmallAzure) -> None:
     path = f"/subscriptions/{AZURE}/providers/Microsoft.Authorization/roleDefinitions/nothing"
     answer = roles.ask("GET", path, version=RBAC)
     assert (answer.status, error_of(answer)["code"]) == (404, "RoleDefinitionDoesNotExist")
 
 
+@pytest.mark.witness("query-parameters-and-every")
 @pytest.mark.parametrize("kind", ["roleAssignments", "roleDefinitions"])
 @pytest.mark.parametrize("words", ["asTarget()", "createdBy eq 'me'", "atScope() or atScope()"])
 def test_other_filters_of_roles_are_refused_by_name(roles: SmallAzure, kind: str, words: str) -> None:
@@ -206,6 +216,7 @@ def test_other_filters_of_roles_are_refused_by_name(roles: SmallAzure, kind: str
     assert words in error_of(answer)["message"]
 
 
+@pytest.mark.witness("role-assignments-at-a-scope", "what-the-caller-may")
 def test_a_vault_is_a_scope_too_if_it_exists() -> None:
     vaults = f"{GROUP}/providers/Microsoft.KeyVault/vaults"
     everywhere = f"/subscriptions/{AZURE}"
@@ -216,3 +227,9 @@ def test_a_vault_is_a_scope_too_if_it_exists() -> None:
     missing = azure.ask("GET", f"{vaults}/none/providers/Microsoft.Authorization/permissions", version=RBAC)
     assert (missing.status, error_of(missing)["code"]) == (404, "ResourceNotFound")
     assert "'Microsoft.KeyVault/vaults/none' under resource group 'rg'" in error_of(missing)["message"]
+
+
+@pytest.mark.witness("permissions-everywhere")
+def test_permissions_of_an_entity_that_does_not_exist_are_those_of_its_service() -> None:
+    azure = azure_with(("Owner", SERVICE))
+    assert permissions(azure, f"{SERVICE}/subscriptions/nobody") == permissions(azure, SERVICE)

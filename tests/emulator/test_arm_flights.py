@@ -32,6 +32,7 @@ def call(azure: SmallAzure, method: str, sid: str, body: bytes = BODY, match: st
 RENAME = b'{"properties": {"displayName": "Renamed"}}'
 
 
+@pytest.mark.witness("412-for-a-write")
 @pytest.mark.parametrize("sid", ["contoso", "tailspin", "ada-too"])
 def test_a_write_that_shares_product_or_owner_with_one_under_way_is_a_412_and_changes_nothing(
     azure: SmallAzure, sid: str
@@ -45,6 +46,7 @@ def test_a_write_that_shares_product_or_owner_with_one_under_way_is_a_412_and_ch
     assert azure.patch(sid, {"displayName": "Renamed"}, before).status == 200
 
 
+@pytest.mark.witness("412-for-a-write")
 @pytest.mark.parametrize("moved", ["scope", "ownerId"])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_write_that_moves_to_another_product_or_owner_shares_that_one_too(
@@ -59,6 +61,7 @@ def test_a_write_that_moves_to_another_product_or_owner_shares_that_one_too(
     assert azure.arm.answer(refused).status == 200
 
 
+@pytest.mark.witness("requests-take-no-time")
 def test_parallel_creates_under_one_product_let_the_first_win(azure: SmallAzure) -> None:
     first = call(azure, "PUT", "one")
     with azure.arm.flights.flight(first):

@@ -45,6 +45,7 @@ class Site:
         return [(row["identity"], row["slot"], row["reason"], row["calls"]) for row in rows]
 
 
+@pytest.mark.witness("a-self-hosted-gateway", "where-self-hosted-gateways")
 @pytest.mark.parametrize("slot", SLOTS)
 def test_a_gateways_token_signs_it_in_with_either_key(slot: Slot) -> None:
     site = Site()
@@ -53,6 +54,7 @@ def test_a_gateways_token_signs_it_in_with_either_key(slot: Slot) -> None:
     assert site.told() == [("gw1", slot, "ok", 1)]
 
 
+@pytest.mark.witness("a-self-hosted-gateway", "where-self-hosted-gateways")
 def test_an_expired_token_of_a_gateway_is_refused() -> None:
     site = Site()
     header = site.token(digits="202601050900")
@@ -63,6 +65,7 @@ def test_an_expired_token_of_a_gateway_is_refused() -> None:
     assert site.told() == [("gw1", "primary", "ok", 1), ("gw1", "primary", "expired", 1)]
 
 
+@pytest.mark.witness("a-self-hosted-gateway")
 def test_other_tokens_are_refused_with_a_401_and_booked_with_their_reason() -> None:
     site = Site()
     tenants = site.credentials.access.keys.primary
@@ -83,6 +86,7 @@ def test_other_tokens_are_refused_with_a_401_and_booked_with_their_reason() -> N
     ]
 
 
+@pytest.mark.witness("a-regenerate-ends-the-tokens")
 def test_a_regenerate_ends_every_token_of_that_key_alone() -> None:
     site = Site()
     before = {slot: site.token(slot) for slot in SLOTS}
@@ -99,6 +103,7 @@ def test_a_deleted_gateway_cannot_sign_in() -> None:
     assert site.told() == [("gw1", "none", "unknown-identity", 1)]
 
 
+@pytest.mark.witness("a-regenerate-ends-the-tokens")
 def test_a_described_delay_holds_for_a_gateways_keys() -> None:
     site = Site(delay_new=60, delay_old=120)
     old = site.token()
@@ -111,6 +116,7 @@ def test_a_described_delay_holds_for_a_gateways_keys() -> None:
     assert seen == [(200, 401), (200, 200), (401, 200)]
 
 
+@pytest.mark.witness("paths-of-direct-management")
 def test_anything_but_a_get_is_refused_by_name_and_is_no_sign_in() -> None:
     site = Site()
     answer = site.sign_in(site.token(), "POST")

@@ -72,6 +72,7 @@ def test_a_body_that_makes_no_sense_is_refused_by_name(
 # --- time -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.witness("time-moves-on-command")
 def test_time_stands_still_until_it_is_told_to_move(azure: RunningEmulator) -> None:
     assert azure.now() == START
     assert azure.now() == START
@@ -149,6 +150,7 @@ def test_a_waiter_gives_up_after_its_machine_seconds(azure: RunningEmulator) -> 
 # --- the world ------------------------------------------------------------------------------------
 
 
+@pytest.mark.witness("keys-and-ids-are-drawn")
 def test_the_same_seed_makes_the_same_keys_and_another_one_others(azure: RunningEmulator) -> None:
     before = azure.keys(SHOP, "contoso")
     azure.portal(SHOP, "contoso", "primary")
@@ -266,6 +268,7 @@ def test_the_gateway_counts_calls_by_slot_and_agent_until_it_is_reset(azure: Run
     assert azure.gateway()["outcomes"] == {}
 
 
+@pytest.mark.witness("get-emulator-keys-and-post")
 def test_a_person_in_the_portal_writes_tenant_and_gateway_keys_too(azure: RunningEmulator) -> None:
     tenant, git, oslo = (
         azure.tenant_keys(SHOP),
@@ -281,6 +284,7 @@ def test_a_person_in_the_portal_writes_tenant_and_gateway_keys_too(azure: Runnin
     assert [slot for slot in oslo if oslo[slot] != after[1][slot]] == ["secondary"]
 
 
+@pytest.mark.witness("get-emulator-keys-and-post")
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
@@ -297,6 +301,7 @@ def test_keys_of_nobody_are_refused_in_a_sentence(azure: RunningEmulator, query:
         azure.control("GET", f"keys?{query}")
 
 
+@pytest.mark.witness("get-emulator-signins-counts")
 def test_sign_ins_are_counted_over_tls_until_they_are_reset(azure: RunningEmulator) -> None:
     tenant, oslo = azure.tenant_keys(SHOP)["secondary"], azure.gateway_keys(SHOP, "gw-oslo")["primary"]
     path = "subscriptions/0/resourceGroups/0/providers/Microsoft.ApiManagement/service/0/users?api-version=2021-08-01"

@@ -37,6 +37,7 @@ def _sign_in(tenant: str = seed.TENANT, client: str = seed.CLIENT, secret: str =
 # --- an unmodified azure-identity -----------------------------------------------------------------
 
 
+@pytest.mark.witness("azure-identity-signs-in-unmodified")
 def test_a_default_credential_signs_in_with_two_variables_set(azure: RunningEmulator) -> None:
     before = time.time()
     token = _sign_in()
@@ -48,11 +49,13 @@ def test_a_default_credential_signs_in_with_two_variables_set(azure: RunningEmul
     assert claims["exp"] - claims["iat"] == 3599
 
 
+@pytest.mark.witness("lifetimes-of-entras-tokens")
 def test_token_lifetimes_follow_the_machine_and_not_the_emulated_clock(azure: RunningEmulator) -> None:
     azure.advance(365 * 86400)
     assert abs(jwt.decode(_sign_in().token, options={"verify_signature": False})["iat"] - time.time()) < 300
 
 
+@pytest.mark.witness("signed-tokens-whose-key")
 def test_the_tokens_signature_checks_against_the_published_keys(azure: RunningEmulator) -> None:
     token = _sign_in().token
     keys = requests.get(f"https://login.microsoftonline.com/{seed.TENANT}/discovery/v2.0/keys", timeout=10).json()
@@ -61,6 +64,7 @@ def test_the_tokens_signature_checks_against_the_published_keys(azure: RunningEm
     assert jwt.decode(token, key, audience="https://management.azure.com")["appid"] == seed.CLIENT
 
 
+@pytest.mark.witness("wrong-secret-unknown-application")
 def test_a_wrong_secret_is_refused_in_entras_words(azure: RunningEmulator) -> None:
     with pytest.raises(ClientAuthenticationError) as caught:
         _sign_in(secret="wrong-secret-value")
@@ -73,6 +77,7 @@ def test_a_wrong_secret_is_refused_in_entras_words(azure: RunningEmulator) -> No
     assert seed.CLIENT_SECRET not in text
 
 
+@pytest.mark.witness("wrong-secret-unknown-application")
 def test_an_unknown_application_is_refused_in_entras_words(azure: RunningEmulator) -> None:
     with pytest.raises(ClientAuthenticationError) as caught:
         _sign_in(client=OTHER_TENANT)
@@ -81,6 +86,7 @@ def test_an_unknown_application_is_refused_in_entras_words(azure: RunningEmulato
     )
 
 
+@pytest.mark.witness("wrong-secret-unknown-application")
 def test_a_wrong_tenant_is_refused_in_entras_words(azure: RunningEmulator) -> None:
     with pytest.raises((ClientAuthenticationError, ValueError)) as caught:
         _sign_in(tenant=OTHER_TENANT)
@@ -91,6 +97,7 @@ def test_a_wrong_tenant_is_refused_in_entras_words(azure: RunningEmulator) -> No
     assert f"AADSTS90002: Tenant '{OTHER_TENANT}' not found." in answer.json()["error_description"]
 
 
+@pytest.mark.witness("instance-discovery")
 def test_msal_may_ask_which_names_are_one_authority(azure: RunningEmulator) -> None:
     url = "https://login.microsoftonline.com/common/discovery/instance"
     query = {
@@ -123,6 +130,7 @@ def _post(world: World, form: dict[str, str | None], tenant: str = seed.TENANT) 
     return answer.status, json.loads(answer.body)
 
 
+@pytest.mark.witness("an-unknown-parameter-of-a-token")
 @pytest.mark.parametrize(
     ("form", "tenant", "status", "error", "code"),
     [
@@ -156,6 +164,7 @@ def test_an_expired_secret_has_an_error_of_its_own(world: World) -> None:
     assert (status, body["error_codes"]) == (401, [7000222])
 
 
+@pytest.mark.witness("the-audience-is-the-scope")
 @pytest.mark.parametrize(
     ("scope", "audience"),
     [
@@ -210,12 +219,14 @@ def test_what_is_no_token_is_malformed(world: World, authorization: str) -> None
     assert _fault(world, authorization).code == "Malformed"
 
 
+@pytest.mark.witness("signed-tokens-whose-key")
 def test_a_token_signed_by_somebody_else_is_refused(world: World) -> None:
     claims = jwt.decode(_arm_token(world), options={"verify_signature": False})
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     assert _fault(world, f"Bearer {jwt.encode(claims, stranger, algorithm='RS256')}").code == "BadSignature"
 
 
+@pytest.mark.witness("signed-tokens-whose-key")
 def test_a_token_whose_claims_were_changed_is_refused(world: World) -> None:
     head, body, signature = _arm_token(world).split(".")
     claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -224,6 +235,7 @@ def test_a_token_whose_claims_were_changed_is_refused(world: World) -> None:
     assert _fault(world, f"Bearer {head}.{forged}.{signature}").code == "BadSignature"
 
 
+@pytest.mark.witness("signed-tokens-whose-key")
 def test_a_token_without_a_signature_is_refused(world: World) -> None:
     claims = jwt.decode(_arm_token(world), options={"verify_signature": False})
     unsigned = jwt.encode(claims, "", algorithm="none")

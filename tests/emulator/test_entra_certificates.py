@@ -56,6 +56,7 @@ def signed(
 # --- an unmodified azure-identity -----------------------------------------------------------------
 
 
+@pytest.mark.witness("a-certificate-signs-in-rs256")
 @pytest.mark.parametrize("chain", [False, True])
 def test_azure_identity_signs_in_with_a_certificate(azure: RunningEmulator, chain: bool) -> None:
     azure.seed(described(signers.stranger(), signers.ours()))
@@ -66,6 +67,7 @@ def test_azure_identity_signs_in_with_a_certificate(azure: RunningEmulator, chai
     assert jwt.decode(token, options={"verify_signature": False})["appidacr"] == "2"
 
 
+@pytest.mark.witness("a-certificate-signs-in-rs256")
 def test_a_default_credential_takes_the_certificate_that_the_environment_names(
     azure: RunningEmulator, tmp_path: Any
 ) -> None:
@@ -81,6 +83,7 @@ def test_a_default_credential_takes_the_certificate_that_the_environment_names(
         assert credential.get_token(ARM_SCOPE).token
 
 
+@pytest.mark.witness("one-assertion-is-good")
 def test_one_credential_gets_tokens_for_two_resources_with_one_assertion(azure: RunningEmulator) -> None:
     azure.seed(described(signers.ours()))
     with CertificateCredential(seed.TENANT, seed.CLIENT, certificate_data=signers.ours().both) as credential:
@@ -90,6 +93,7 @@ def test_one_credential_gets_tokens_for_two_resources_with_one_assertion(azure: 
     assert len({jwt.decode(token, options={"verify_signature": False})["aud"] for token in both}) == 2
 
 
+@pytest.mark.witness("an-assertion-of-another")
 def test_a_certificate_that_the_application_does_not_have_is_refused(azure: RunningEmulator) -> None:
     azure.seed(described(signers.ours()))
     with (
@@ -99,6 +103,7 @@ def test_a_certificate_that_the_application_does_not_have_is_refused(azure: Runn
         credential.get_token(ARM_SCOPE)
 
 
+@pytest.mark.witness("an-assertion-of-another")
 def test_a_certificate_that_has_expired_is_refused(azure: RunningEmulator) -> None:
     azure.seed(described(signers.expired()))
     with (
@@ -111,6 +116,7 @@ def test_a_certificate_that_has_expired_is_refused(azure: RunningEmulator) -> No
 # --- the token endpoint, as a table ---------------------------------------------------------------
 
 
+@pytest.mark.witness("an-assertion-of-another", "codes-700021-700023-and-50027")
 @pytest.mark.parametrize(
     ("changes", "refused"),
     [
@@ -135,6 +141,7 @@ def test_an_assertion_must_be_of_the_application_for_this_endpoint_and_in_time(
     assert code(present(world, assertion)) == refused
 
 
+@pytest.mark.witness("a-certificate-signs-in-rs256")
 def test_both_thumbprints_and_both_algorithms_are_taken(world: World) -> None:
     of_sha256 = {"x5t#S256": signers.ours().thumbprint(hashes.SHA256()).rstrip("=")}
     for algorithm in ("RS256", "PS256"):
@@ -148,6 +155,7 @@ def test_two_thumbprints_of_different_certificates_name_none(world: World) -> No
     assert code(present(world, signed(claims(), header=header))) == 700027
 
 
+@pytest.mark.witness("an-assertion-of-another")
 def test_another_key_under_the_right_thumbprint_is_refused(world: World) -> None:
     answered = present(world, signed(claims(), by=signers.stranger(), under=signers.ours()))
     assert code(answered) == 700027
@@ -159,6 +167,7 @@ def test_an_unsigned_assertion_is_refused(world: World) -> None:
     assert code(present(world, unsigned)) == 700027
 
 
+@pytest.mark.witness("a-certificate-signs-in-rs256")
 def test_a_chain_that_is_not_the_certificates_own_is_refused(world: World) -> None:
     def chained(of: Signer) -> str:
         der = of.x509.public_bytes(serialization.Encoding.DER)
@@ -178,6 +187,7 @@ def test_what_is_no_assertion_is_malformed(world: World, text: str) -> None:
     assert code(present(world, text)) == 50027
 
 
+@pytest.mark.witness("switch refuse_replayed_assertions")
 def test_a_replayed_assertion_is_taken_unless_switched(world: World) -> None:
     room = EntraRoom(world)
     assertion = signed(claims())

@@ -60,6 +60,7 @@ def never() -> Past:
 # --- kinds ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.witness("fault status")
 def test_a_status_fault_answers_without_asking_the_room(azure: RunningEmulator, headers: dict[str, str]) -> None:
     azure.fault("status", {"host": HOST}, status=503, code="Busy", message="Not now.", retry_after=7)
     answer = _set(headers)
@@ -79,6 +80,7 @@ def test_a_fault_may_answer_with_a_status_that_has_no_name(azure: RunningEmulato
     assert requests.get(GATEWAY, timeout=10).status_code == 499
 
 
+@pytest.mark.witness("fault lost-answer")
 def test_a_lost_answer_leaves_the_effect_and_cuts_the_connection(
     azure: RunningEmulator, headers: dict[str, str]
 ) -> None:
@@ -88,12 +90,14 @@ def test_a_lost_answer_leaves_the_effect_and_cuts_the_connection(
     assert _versions(azure) == 1
 
 
+@pytest.mark.witness("fault lost-answer")
 def test_a_lost_answer_with_a_status_answers_that_instead(azure: RunningEmulator, headers: dict[str, str]) -> None:
     azure.fault("lost-answer", {"method": "PUT"}, status=504)
     assert _set(headers).status_code == 504
     assert _versions(azure) == 1
 
 
+@pytest.mark.witness("fault drop")
 def test_a_drop_has_no_effect(azure: RunningEmulator, headers: dict[str, str]) -> None:
     azure.fault("drop", {"method": "PUT"})
     with pytest.raises(BROKEN):
@@ -102,6 +106,7 @@ def test_a_drop_has_no_effect(azure: RunningEmulator, headers: dict[str, str]) -
     assert azure.calls("keyvault")[-1]["fault"] == "drop"
 
 
+@pytest.mark.witness("fault delay")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_delay_answers_all_the_same(azure: RunningEmulator, headers: dict[str, str], when: str) -> None:
     azure.fault("delay", {"method": "PUT"}, seconds=0.01, when=when)
@@ -110,6 +115,7 @@ def test_a_delay_answers_all_the_same(azure: RunningEmulator, headers: dict[str,
     assert azure.calls("keyvault")[-1]["fault"] == "delay"
 
 
+@pytest.mark.witness("fault delay")
 def test_a_delay_after_the_effect_shows_the_effect_before_the_answer(
     azure: RunningEmulator, headers: dict[str, str]
 ) -> None:
@@ -119,6 +125,7 @@ def test_a_delay_after_the_effect_shows_the_effect_before_the_answer(
     assert _versions(azure) == 1
 
 
+@pytest.mark.witness("fault late-effect")
 def test_a_late_effect_lands_when_its_emulated_time_comes(azure: RunningEmulator, headers: dict[str, str]) -> None:
     azure.fault("late-effect", {"method": "PUT"}, after=900)
     with pytest.raises(BROKEN):
@@ -142,6 +149,7 @@ def test_a_late_effect_lands_at_its_own_moment_even_if_time_leaps_past_it(
     assert azure.now() == "2026-01-06T08:00:00Z"
 
 
+@pytest.mark.witness("fault late-effect")
 def test_a_late_effect_without_a_time_waits_for_its_release(azure: RunningEmulator, headers: dict[str, str]) -> None:
     azure.fault("late-effect", {"method": "PUT"}, status=500)
     assert _set(headers).status_code == 500
@@ -156,6 +164,7 @@ def test_a_late_effect_without_a_time_waits_for_its_release(azure: RunningEmulat
 # stale reads
 
 
+@pytest.mark.witness("fault stale")
 def test_a_stale_read_of_a_secret_is_what_was_true_when_the_fault_was_added(
     azure: RunningEmulator, headers: dict[str, str]
 ) -> None:
@@ -170,6 +179,7 @@ def test_a_stale_read_of_a_secret_is_what_was_true_when_the_fault_was_added(
     assert _versions(azure) == 2, "and reading the past changes nothing"
 
 
+@pytest.mark.witness("fault stale")
 def test_a_stale_read_of_an_apim_subscription_has_its_old_etag(azure: RunningEmulator) -> None:
     credential = ClientSecretCredential(azure.ready["tenant"], azure.ready["client_id"], azure.ready["client_secret"])
     with ApiManagementClient(credential, azure.ready["azure_subscription"]) as client:
@@ -199,6 +209,7 @@ def test_what_did_not_exist_then_is_missing_in_a_stale_read(azure: RunningEmulat
     assert [answer.status_code for answer in read] == [404, 200]
 
 
+@pytest.mark.witness("fault stale")
 def test_a_gateway_is_never_stale(azure: RunningEmulator) -> None:
     number = azure.fault("stale", {"path_contains": "orders"})
     assert requests.get(GATEWAY, timeout=10).status_code == 401

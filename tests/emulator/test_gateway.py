@@ -27,6 +27,7 @@ def azure() -> SmallAzure:
 # the two refusals
 
 
+@pytest.mark.witness("the-two-401-bodies")
 def test_without_a_key_the_401_says_that_it_is_missing(azure: SmallAzure) -> None:
     answer = azure.call("/orders/1")
     assert (answer.status, answer.body.decode()) == (401, MISSING)
@@ -37,6 +38,7 @@ def test_without_a_key_the_401_says_that_it_is_missing(azure: SmallAzure) -> Non
     )
 
 
+@pytest.mark.witness("the-two-401-bodies")
 def test_with_a_wrong_key_the_401_says_that_it_is_invalid(azure: SmallAzure) -> None:
     answer = azure.call("/status", "wrong", header="x-status-key", host=EAST)
     assert (answer.status, answer.body.decode()) == (401, INVALID)
@@ -57,16 +59,19 @@ def test_both_slots_open_the_api_and_the_answer_never_holds_the_key(azure: Small
 # where the key is looked for
 
 
+@pytest.mark.witness("header-before-query-an-empty")
 def test_the_query_is_looked_at_when_there_is_no_header(azure: SmallAzure) -> None:
     assert azure.call("/orders", query={"subscription-key": azure.keys("contoso")[0]}).status == 200
 
 
+@pytest.mark.witness("header-before-query-an-empty")
 @pytest.mark.parametrize(("header", "body"), [("wrong", INVALID), ("", MISSING)])
 def test_the_header_wins_over_the_query_even_when_it_is_empty(azure: SmallAzure, header: str, body: str) -> None:
     answer = azure.call("/orders", header, query={"subscription-key": azure.keys("contoso")[0]})
     assert (answer.status, answer.body.decode()) == (401, body)
 
 
+@pytest.mark.witness("header-before-query-an-empty")
 def test_an_api_with_names_of_its_own_ignores_the_usual_ones(azure: SmallAzure) -> None:
     value = azure.keys("contoso")[0]
     assert azure.call("/status", value).body.decode() == MISSING
@@ -78,6 +83,7 @@ def test_an_api_with_names_of_its_own_ignores_the_usual_ones(azure: SmallAzure) 
 # what a key opens
 
 
+@pytest.mark.witness("scopes-an-api-a-product")
 @pytest.mark.parametrize(
     ("sid", "opens"),
     [
@@ -102,6 +108,13 @@ def test_the_longest_api_path_wins(azure: SmallAzure) -> None:
     assert content(azure.call("/orders/v22", value)) == {"api": "orders", "operation": "GET /v22"}
 
 
+@pytest.mark.witness("operations-limit-nothing")
+def test_described_operations_limit_nothing() -> None:
+    described = {"name": "shop-apim", "apis": [{"id": "orders", "path": "orders", "operations": [{"id": "one"}]}]}
+    azure = SmallAzure(services=[described])
+    assert azure.call("/orders/anything", azure.service.subscriptions["master"].primary).status == 200
+
+
 @pytest.mark.parametrize("path", ["/", "/nothing", "/order"])
 def test_an_unknown_route_is_a_404_whatever_the_key(azure: SmallAzure, path: str) -> None:
     assert azure.call(path).status == azure.call(path, azure.keys("master")[0]).status == 404
@@ -115,6 +128,7 @@ def test_a_change_of_scope_changes_what_the_key_opens(azure: SmallAzure) -> None
     assert azure.call("/orders/v2", value).status == 200
 
 
+@pytest.mark.witness("only-active-lets-in-an-expiry")
 @pytest.mark.parametrize("state", ["suspended", "expired", "submitted", "rejected", "cancelled"])
 def test_only_an_active_one_lets_anybody_in(azure: SmallAzure, state: str) -> None:
     value = azure.keys("contoso")[0]
@@ -126,6 +140,7 @@ def test_only_an_active_one_lets_anybody_in(azure: SmallAzure, state: str) -> No
     assert azure.call("/orders", value).status == 200
 
 
+@pytest.mark.witness("only-active-lets-in-an-expiry")
 def test_an_expiry_date_alone_shuts_nobody_out(azure: SmallAzure) -> None:
     azure.patch("contoso", {"expirationDate": "2026-01-06T00:00:00Z"})
     azure.world.clock.advance(7 * 86_400)
@@ -145,11 +160,13 @@ def test_a_deleted_ones_keys_are_dead_and_those_of_its_successor_live(azure: Sma
 # where no key is needed
 
 
+@pytest.mark.witness("open-products-and-apis")
 @pytest.mark.parametrize("path", ["/news", "/ping"])
 def test_an_open_product_or_an_api_without_subscription_needs_no_key(azure: SmallAzure, path: str) -> None:
     assert azure.call(path).status == 200
 
 
+@pytest.mark.witness("switch open_accepts_any_key")
 @pytest.mark.parametrize("path", ["/news", "/ping"])
 def test_there_a_wrong_key_proves_nothing_unless_switched(path: str) -> None:
     assert SmallAzure().call(path, "never-a-key").status == 200
@@ -162,6 +179,7 @@ def test_there_a_wrong_key_proves_nothing_unless_switched(path: str) -> None:
 # propagation
 
 
+@pytest.mark.witness("each-gateway-accepts-a-new")
 def test_a_new_value_works_at_a_slow_gateway_only_after_its_delay(azure: SmallAzure) -> None:
     azure.patch("contoso", {"secondaryKey": "fresh"})
     assert azure.call("/orders", "fresh").status == 200
@@ -174,6 +192,7 @@ def test_a_new_value_works_at_a_slow_gateway_only_after_its_delay(azure: SmallAz
     assert azure.call("/orders", "fresh", host=EAST).status == 200
 
 
+@pytest.mark.witness("each-gateway-accepts-a-new")
 @pytest.mark.parametrize("how", ["regenerate", "set"])
 def test_an_old_value_is_refused_at_a_slow_gateway_only_after_its_delay(azure: SmallAzure, how: str) -> None:
     old = azure.keys("contoso")[0]
@@ -189,6 +208,7 @@ def test_an_old_value_is_refused_at_a_slow_gateway_only_after_its_delay(azure: S
     assert azure.outcomes() == {"dead-value": 2, "ok": 1}
 
 
+@pytest.mark.witness("a-clock-that-is-set")
 def test_a_clock_that_is_set_ahead_brings_no_news(azure: SmallAzure) -> None:
     azure.patch("contoso", {"secondaryKey": "fresh"})
     azure.world.clock.jump(3600)
@@ -223,6 +243,7 @@ def test_seeded_keys_work_everywhere_from_the_first_moment(azure: SmallAzure) ->
 # what is counted
 
 
+@pytest.mark.witness("calls-are-counted-by-service")
 def test_each_call_is_counted_once_by_whose_key_where_and_how_it_ended(azure: SmallAzure) -> None:
     primary, secondary = azure.keys("contoso")
     azure.call("/orders", primary, agent="caller/a python")
@@ -242,6 +263,7 @@ def test_each_call_is_counted_once_by_whose_key_where_and_how_it_ended(azure: Sm
     }
 
 
+@pytest.mark.witness("calls-are-counted-by-service")
 def test_refusals_of_dead_values_are_remembered_without_the_value(azure: SmallAzure) -> None:
     dead = azure.keys("contoso")[0]
     azure.ask("POST", "subscriptions/contoso/regeneratePrimaryKey")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def accepted(told: list[tuple[int, Write]], new: int, old: int, now: int) -> set
     }
 
 
+@pytest.mark.witness("each-gateway-accepts-a-new")
 @settings(derandomize=True, max_examples=300, deadline=None)
 @given(writes, st.integers(0, 8), st.integers(0, 8), st.booleans())
 def test_a_gateway_accepts_exactly_what_its_delays_let_it(

@@ -54,6 +54,7 @@ def vault(connect: Callable[..., SecretClient]) -> SecretClient:
     return connect()
 
 
+@pytest.mark.witness("set-get-versions-update")
 def test_a_secret_is_set_and_read_back_with_all_that_was_given(vault: SecretClient) -> None:
     expires = datetime(2026, 3, 1, tzinfo=UTC)
     made = vault.set_secret(
@@ -67,6 +68,7 @@ def test_a_secret_is_set_and_read_back_with_all_that_was_given(vault: SecretClie
     assert (read.properties.recovery_level, read.properties.recoverable_days) == ("Recoverable+Purgeable", 90)
 
 
+@pytest.mark.witness("set-get-versions-update")
 def test_each_set_is_a_version_of_its_own_and_old_ones_stay_readable(
     azure: RunningEmulator, vault: SecretClient
 ) -> None:
@@ -79,11 +81,13 @@ def test_each_set_is_a_version_of_its_own_and_old_ones_stay_readable(
     assert vault.get_secret("a", second).properties.created_on == datetime(2026, 1, 5, 8, 1, tzinfo=UTC)
 
 
+@pytest.mark.witness("versions-are-listed-newest")
 def test_versions_are_listed_newest_first_over_several_pages(vault: SecretClient) -> None:
     made = [vault.set_secret("a", str(number)).properties.version for number in range(60)]
     assert [found.version for found in vault.list_properties_of_secret_versions("a")] == made[::-1]
 
 
+@pytest.mark.witness("set-get-versions-update", "switch keyvault_empty_first_page")
 @pytest.mark.parametrize("empty_first_page", [False, True])
 def test_all_secrets_are_listed_over_several_pages(
     azure: RunningEmulator, vault: SecretClient, empty_first_page: bool
@@ -97,6 +101,7 @@ def test_all_secrets_are_listed_over_several_pages(
     assert pages == ([0] if empty_first_page else []) + [25, 25, 3]
 
 
+@pytest.mark.witness("set-get-versions-update")
 def test_properties_of_a_version_can_be_changed_and_its_value_cannot(
     azure: RunningEmulator, vault: SecretClient
 ) -> None:
@@ -111,6 +116,7 @@ def test_properties_of_a_version_can_be_changed_and_its_value_cannot(
     assert "Operation get is not allowed on a disabled secret." in str(caught.value)
 
 
+@pytest.mark.witness("set-get-versions-update")
 def test_a_deleted_secret_can_be_recovered_with_its_value(vault: SecretClient) -> None:
     vault.set_secret("a", "one")
     gone = vault.begin_delete_secret("a").result()
@@ -126,6 +132,7 @@ def test_a_deleted_secret_can_be_recovered_with_its_value(vault: SecretClient) -
     assert list(vault.list_deleted_secrets()) == []
 
 
+@pytest.mark.witness("set-get-versions-update")
 def test_a_purged_secret_is_gone_and_its_name_free(vault: SecretClient) -> None:
     vault.set_secret("a", "one")
     vault.begin_delete_secret("a").wait()
@@ -136,6 +143,7 @@ def test_a_purged_secret_is_gone_and_its_name_free(vault: SecretClient) -> None:
     assert len(list(vault.list_properties_of_secret_versions("a"))) == 1
 
 
+@pytest.mark.witness("the-challenge-comes-before")
 def test_the_first_write_goes_out_without_body_and_token_and_is_challenged(
     azure: RunningEmulator, vault: SecretClient
 ) -> None:
@@ -206,6 +214,7 @@ def desk() -> Desk:
     return Desk(seed.default_world())
 
 
+@pytest.mark.witness("the-challenge-comes-before")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -255,6 +264,7 @@ def test_another_api_version_is_refused(desk: Desk, version: str | None) -> None
     assert desk.error("GET", "/secrets", version=version)[:2] == (400, "BadParameter")
 
 
+@pytest.mark.witness("unset-fields-are-absent")
 def test_a_new_secret_has_no_fields_that_were_not_set(desk: Desk) -> None:
     status, bundle = desk.told("PUT", "/secrets/a", {"value": "v"})
     assert status == 200
@@ -273,6 +283,7 @@ def test_the_latest_version_is_read_with_and_without_a_trailing_slash(desk: Desk
     assert desk.told("GET", path)[1]["value"] == "new"
 
 
+@pytest.mark.witness("unset-fields-are-absent")
 @pytest.mark.parametrize(
     ("method", "path"),
     [("PATCH", "/secrets/a/"), ("DELETE", "/secrets/a"), ("GET", "/secrets"), ("GET", "/secrets/a/versions")],
@@ -293,6 +304,7 @@ def test_a_recovered_secret_is_answered_without_its_value(desk: Desk) -> None:
         assert "value" not in bundle
 
 
+@pytest.mark.witness("vault-paths-and-bodies")
 @pytest.mark.parametrize(
     ("body", "named"),
     [
@@ -322,6 +334,7 @@ def test_a_name_that_no_secret_may_have_is_refused(desk: Desk, name: str) -> Non
     assert desk.error("PUT", f"/secrets/{name.replace(' ', '%20')}", {"value": "v"})[:2] == (400, "BadParameter")
 
 
+@pytest.mark.witness("vault-paths-and-bodies")
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -336,6 +349,7 @@ def test_a_path_that_is_not_emulated_is_refused_by_name(desk: Desk, method: str,
     assert desk.error(method, path)[:2] == (status, "NotEmulated")
 
 
+@pytest.mark.witness("vault-paths-and-bodies")
 @pytest.mark.parametrize(
     ("method", "path", "named"),
     [
@@ -354,6 +368,7 @@ def test_a_query_parameter_that_an_operation_does_not_take_is_refused_by_name(
     assert desk.told("GET", "/secrets/a")[0] == 200
 
 
+@pytest.mark.witness("errors-in-the-vaults")
 def test_an_absent_secret_is_not_found_in_the_vaults_words(desk: Desk) -> None:
     status, payload = desk.told("GET", "/secrets/nope/")
     assert (status, payload["error"]["code"]) == (404, "SecretNotFound")
@@ -366,6 +381,7 @@ def test_an_absent_secret_is_not_found_in_the_vaults_words(desk: Desk) -> None:
     assert desk.told("GET", "/deletedsecrets/nope")[1]["error"]["message"] == "Deleted Secret not found: nope"
 
 
+@pytest.mark.witness("errors-in-the-vaults")
 def test_a_live_secret_cannot_be_recovered(desk: Desk) -> None:
     desk.told("PUT", "/secrets/a", {"value": "v"})
     assert desk.error("POST", "/deletedsecrets/a/recover") == (
@@ -375,6 +391,7 @@ def test_a_live_secret_cannot_be_recovered(desk: Desk) -> None:
     )
 
 
+@pytest.mark.witness("errors-in-the-vaults")
 def test_a_delete_may_take_its_time_and_then_the_name_is_being_deleted(desk: Desk) -> None:
     desk.world.vaults["shop-kv"].deletion_seconds = 20
     desk.told("PUT", "/secrets/a", {"value": "v"})
@@ -424,6 +441,7 @@ EVERYTHING = [
 ]
 
 
+@pytest.mark.witness("data-actions-of-roles")
 @pytest.mark.parametrize(("method", "path", "action"), EVERYTHING)
 def test_without_a_role_every_operation_is_forbidden_by_rbac(desk: Desk, method: str, path: str, action: str) -> None:
     desk.told("PUT", "/secrets/a", {"value": "v"})
@@ -434,6 +452,7 @@ def test_without_a_role_every_operation_is_forbidden_by_rbac(desk: Desk, method:
     assert f"Action: 'Microsoft.KeyVault/vaults/secrets/{action}'" in payload["error"]["message"]
 
 
+@pytest.mark.witness("data-actions-of-roles")
 @pytest.mark.parametrize(("method", "path", "action"), EVERYTHING)
 def test_exactly_the_data_action_of_an_operation_allows_it(desk: Desk, method: str, path: str, action: str) -> None:
     officer = desk
@@ -451,6 +470,7 @@ def test_exactly_the_data_action_of_an_operation_allows_it(desk: Desk, method: s
     assert Desk(narrow).ask(method, path, body).status in {200, 204}
 
 
+@pytest.mark.witness("data-actions-of-roles")
 def test_a_role_on_one_secret_opens_that_secret_alone(desk: Desk) -> None:
     for name in ("a", "b"):
         desk.told("PUT", f"/secrets/{name}", {"value": "v"})
@@ -504,6 +524,7 @@ def test_a_page_that_makes_no_sense_is_refused(desk: Desk, query: str) -> None:
 # --- the vault's own limits -----------------------------------------------------------------------
 
 
+@pytest.mark.witness("300-sets-and-4000")
 def test_the_three_hundred_and_first_set_in_ten_seconds_is_throttled(desk: Desk) -> None:
     room = KeyVaultRoom(desk.world)
     token = entra.issue_token(desk.world, seed.CLIENT, "https://vault.azure.net")
@@ -529,6 +550,7 @@ def test_the_three_hundred_and_first_set_in_ten_seconds_is_throttled(desk: Desk)
     assert len(desk.world.vaults["shop-kv"].secrets["a"].versions) == 301
 
 
+@pytest.mark.witness("300-sets-and-4000")
 def test_other_transactions_have_a_limit_of_their_own(desk: Desk) -> None:
     desk.world.vaults["shop-kv"].others = keyvault.Window(3)
     desk.told("PUT", "/secrets/a", {"value": "v"})

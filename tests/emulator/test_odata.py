@@ -22,6 +22,7 @@ def chosen(text: str) -> list[str]:
     return [entity for entity in ENTITIES if meets(entity)]
 
 
+@pytest.mark.witness("filters")
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -50,6 +51,7 @@ def test_each_operator_and_function_chooses(text: str, names: list[str]) -> None
     assert chosen(text) == names
 
 
+@pytest.mark.witness("filters-combine")
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -68,6 +70,7 @@ def test_and_binds_closer_than_or_and_parentheses_closest(text: str, names: list
     assert chosen(text) == names
 
 
+@pytest.mark.witness("query-parameters-and-every")
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -107,6 +110,7 @@ def test_what_is_not_documented_is_refused_by_name(text: str, named: str) -> Non
 # the fields of apim subscriptions
 
 
+@pytest.mark.witness("filters")
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -128,6 +132,7 @@ def test_apim_subscriptions_are_filtered_by_their_documented_fields(text: str, n
     assert page["count"] == len(names)
 
 
+@pytest.mark.witness("filters")
 @pytest.mark.parametrize("path", ["products/gold/subscriptions", "users/ada/subscriptions"])
 def test_a_products_and_a_users_list_take_the_same_filters(path: str) -> None:
     azure = SmallAzure()
@@ -137,6 +142,7 @@ def test_a_products_and_a_users_list_take_the_same_filters(path: str) -> None:
     assert ([item["name"] for item in page["value"]], page["count"]) == (["another"], 1)
 
 
+@pytest.mark.witness("query-parameters-and-every")
 def test_a_filter_that_is_not_served_is_refused_by_name_over_the_wire() -> None:
     answer = SmallAzure().ask("GET", "subscriptions", query={"$filter": "createdDate gt '2026'"})
     assert (answer.status, error_of(answer)["code"]) == (501, "NotSupportedByEmulator")

@@ -21,6 +21,7 @@ def world_with(*assignments: tuple[str, str], roles: tuple[Role, ...] = ()) -> W
     return world
 
 
+@pytest.mark.witness("built-in-roles-of-api")
 @pytest.mark.parametrize(
     ("role", "action", "allowed"),
     [
@@ -52,6 +53,7 @@ def test_actions_compare_without_case() -> None:
     assert allows(world, OID.upper(), f"{APIM}/SUBSCRIPTIONS/READ".lower(), SERVICE)
 
 
+@pytest.mark.witness("an-assignment-reaches-its-scope")
 @pytest.mark.parametrize(
     ("granted", "allowed"),
     [
@@ -72,6 +74,7 @@ def test_an_assignment_reaches_its_scope_and_everything_below_it(granted: str, a
     assert allows(world_with(("Reader", granted)), OID, f"{APIM}/subscriptions/read", asked) is allowed
 
 
+@pytest.mark.witness("an-assignment-reaches-its-scope")
 def test_one_roles_not_actions_take_nothing_from_another_role() -> None:
     action = f"{APIM}/users/keys/read"
     assert not allows(world_with(("API Management Service Reader Role", SERVICE)), OID, action, SERVICE)
@@ -96,6 +99,7 @@ def test_somebody_elses_assignment_gives_nothing() -> None:
     assert not allows(world_with(("Owner", "/")), "another", f"{APIM}/read", SERVICE)
 
 
+@pytest.mark.witness("custom-roles-by-name")
 def test_a_custom_role_is_found_by_name_by_id_and_by_its_full_definition_id() -> None:
     mine = Role("11111111-2222-4333-8444-555555555555", "Key turner", (f"{APIM}/subscriptions/write",))
     world = world_with(roles=(mine,))

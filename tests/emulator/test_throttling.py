@@ -27,6 +27,7 @@ def test_each_method_pays_at_one_bucket(method: str, operation: str) -> None:
     assert operation_of(method) == operation
 
 
+@pytest.mark.witness("token-buckets-per-principal")
 @pytest.mark.parametrize(("method", "size", "rate"), [("GET", 250, 25), ("PUT", 200, 10), ("DELETE", 200, 10)])
 def test_a_bucket_holds_its_size_and_refills_at_its_rate(method: str, size: int, rate: int) -> None:
     throttle = Throttle()
@@ -38,6 +39,7 @@ def test_a_bucket_holds_its_size_and_refills_at_its_rate(method: str, size: int,
     assert throttle.take("sub", "me", method, 1.0, own=False).wait == 1
 
 
+@pytest.mark.witness("429-with-retry-after")
 def test_a_request_before_the_named_wait_is_over_is_refused_again() -> None:
     throttle = Throttle()
     for _ in range(200):
@@ -61,6 +63,7 @@ def test_principals_and_azure_subscriptions_have_buckets_of_their_own() -> None:
     assert throttle.take("other", "me", "GET", 0.0, own=False).headers[READS] == "249"
 
 
+@pytest.mark.witness("token-buckets-per-principal")
 def test_all_principals_together_share_a_global_bucket_fifteen_times_the_size() -> None:
     throttle = Throttle()
     for who in range(15):
@@ -71,6 +74,7 @@ def test_all_principals_together_share_a_global_bucket_fifteen_times_the_size() 
     assert refused.headers[WRITES] == "200", "who is refused at the global bucket pays nothing at the own one"
 
 
+@pytest.mark.witness("remaining-headers-post-actions")
 def test_headers_count_down_from_249_reads_and_199_writes() -> None:
     azure = SmallAzure()
     assert [azure.ask("GET", "subscriptions/contoso").headers[READS] for _ in range(2)] == ["249", "248"]
@@ -80,6 +84,7 @@ def test_headers_count_down_from_249_reads_and_199_writes() -> None:
     assert READS not in answer.headers
 
 
+@pytest.mark.witness("switch post_actions_own_bucket")
 def test_post_actions_and_patches_share_the_write_bucket_unless_switched() -> None:
     def remaining(**switches: bool) -> list[str]:
         azure = SmallAzure(switches=switches)
@@ -92,6 +97,7 @@ def test_post_actions_and_patches_share_the_write_bucket_unless_switched() -> No
     assert remaining(post_actions_own_bucket=True) == ["199", "199", "198"]
 
 
+@pytest.mark.witness("429-with-retry-after", "a-clock-that-is-set")
 def test_the_429_names_kind_actor_and_wait_and_time_alone_ends_it() -> None:
     azure = SmallAzure()
     for _ in range(200):
@@ -129,6 +135,7 @@ def test_a_refused_role_check_costs_no_token() -> None:
     assert azure.ask("GET", "subscriptions/contoso", client=NOBODY).headers[READS] == "249"
 
 
+@pytest.mark.witness("checks-come-in-the-order")
 @pytest.mark.parametrize("path", ["{}-2/subscriptions", "{}/subscriptions/nobody"])
 def test_asking_for_what_is_missing_costs_a_token(path: str) -> None:
     azure = SmallAzure()
