@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keyturn.config import ClientSecret, TableSpec
+from keyturn.config import ClientSecret, GitHub, ManagedIdentity, SignInSpec, TableSpec, WorkloadIdentity
 from keyturn.functions.settings import AppSettings, read_settings
 
 SERVICE = (
@@ -109,6 +109,28 @@ def test_a_sign_in_of_the_yaml_goes_before_them(tmp_path: Path) -> None:
     text = f"{YAML}signin:\n  client_secret: {{ tenant: t, client_id: c, secret_env: S }}\n"
     config = read(tmp_path, KEYTURN_CONFIG_TEXT=text, **ORIGINAL).config
     assert config is not None and config.signin == ClientSecret(tenant="t", client_id="c", secret_env="S")
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("managed_identity", ManagedIdentity()),
+        ("{ managed_identity: { client_id: c } }", ManagedIdentity(client_id="c")),
+        ("workload_identity", WorkloadIdentity()),
+        ("{ github: { tenant: t, client_id: c } }", GitHub(tenant="t", client_id="c")),
+        ("default", None),
+    ],
+)
+def test_the_sign_in_is_said_in_the_same_words_as_everywhere(
+    tmp_path: Path, written: str, read_as: SignInSpec | None
+) -> None:
+    found = read(tmp_path, KEYTURN_CONFIG_TEXT=f"{YAML}signin: {written}\n", **ORIGINAL)
+    assert found.problem is None and found.config is not None
+    assert found.config.signin == read_as
+
+
+def test_a_client_id_alone_is_told_where_a_user_assigned_identity_belongs(tmp_path: Path) -> None:
+    assert "signin: { managed_identity: { client_id" in wrong(tmp_path, KEYTURN_CONFIG_TEXT=YAML, AzureAD__ClientID="c")
 
 
 @pytest.mark.parametrize("missing", sorted(ORIGINAL))

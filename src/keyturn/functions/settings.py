@@ -211,7 +211,8 @@ def _original_signin(settings: Mapping[str, str], config: Config, *, cloud_given
         raise Misconfigured(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} empty or not set, "
             "and others of the AzureAD__ settings are",
-            hint="Give all of them, or remove them all: without them, keyturn signs in with the managed identity.",
+            hint="Give all of them, or remove them all: without them, keyturn signs in with the managed identity. A "
+            "user-assigned one goes into the configuration: signin: { managed_identity: { client_id: … } }.",
         )
     signin = ClientSecret(tenant=named[TENANT], client_id=named[CLIENT], secret_env=CLIENT_SECRET)
     if not named[INSTANCE]:
