@@ -10,6 +10,7 @@ Times are judged by the machine's clock, as tokens are. Never here: a token, or 
 from __future__ import annotations
 
 import base64
+import math
 import time
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -153,7 +154,9 @@ def _time_fault(claims: dict[str, Any]) -> Answer | None:
     now = time.time()
     try:
         start, end = float(claims.get("nbf") or 0), float(claims["exp"])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
+        start = end = math.nan
+    if not (math.isfinite(start) and math.isfinite(end)):
         return refuse("malformed-assertion", why="Its times are no numbers.")
     if start - SKEW <= now <= end + SKEW:
         return None

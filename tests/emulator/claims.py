@@ -605,6 +605,12 @@ SECTIONS: Final = (
                 "A workflow asks for its token with its own bearer",
                 "GitHub's documentation, from memory",
             ),
+            Claim(
+                "sign-in-chooses-one-way",
+                "`--sign-in` writes the environment of one way to sign in and unsets those of the others; a "
+                "certificate and a service account's token are made for it",
+                "for tests and demos",
+            ),
         ),
     ),
     Section(

@@ -46,6 +46,7 @@ def test_every_way_is_tried_here() -> None:
     assert tuple(WHO) == ways_in.WAYS
 
 
+@pytest.mark.witness("sign-in-chooses-one-way")
 @pytest.mark.parametrize("way", WHO)
 def test_a_program_signs_in_by_the_chosen_way_whatever_its_environment_held_before(
     own_azure: Callable[..., RunningEmulator], tmp_path: Path, way: str
@@ -61,6 +62,7 @@ def test_a_program_signs_in_by_the_chosen_way_whatever_its_environment_held_befo
     assert told.stdout.strip() == WHO[way]
 
 
+@pytest.mark.witness("sign-in-chooses-one-way")
 @pytest.mark.parametrize("way", ["certificate", "workload"])
 def test_what_is_written_for_it_is_readable_by_its_owner_alone(
     own_azure: Callable[..., RunningEmulator], tmp_path: Path, way: str

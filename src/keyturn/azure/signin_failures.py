@@ -208,12 +208,16 @@ def _presented(text: str) -> str:
     return found[1] if found is not None and found[1].isprintable() else "of what runs here"
 
 
+# Of the machine's endpoint, of App Service's, and of App Service's earlier one.
+_NOT_ASSIGNED: Final = ("Identity not found", "Managed Identity found for", "No MSI found")
+
+
 def _of_machine(text: str, who: Who) -> KeyturnError | None:
     """What a managed-identity endpoint said, or that none did."""
     if who.way not in ("managed_identity", "default"):
         return None
     mine = f" with the client id {who.app}" if who.way == "managed_identity" and who.named else ""
-    if "Identity not found" in text or "Managed Identity found" in text:
+    if any(words in text for words in _NOT_ASSIGNED):
         return Refused(
             f"this machine has no managed identity{mine}",
             status=400,
