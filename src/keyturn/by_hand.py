@@ -6,11 +6,12 @@ reason. Never here: IO, or the rows that carry a request out (that is `plan`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from keyturn.errors import NeedsPerson
 from keyturn.failing import worked
-from keyturn.model import Event, Hold, Record, Request, Slot, Stage
+from keyturn.model import Compromise, Event, Fingerprint, Hold, Record, Request, Slot, Stage
 
 
 def request(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
@@ -66,6 +67,11 @@ def release(record: Record, because: str, now: datetime) -> tuple[Record, Event]
 def rollback(record: Record, because: str, now: datetime) -> tuple[Record, Event]:
     """Publish the old slot again, then hold. Only while publishing or draining, and before any retire (rule A6)."""
     old = None if record.turning is None else record.turning.other
+    if record.compromise is not None:
+        raise NeedsPerson(
+            f"{record.id}: the old value was named as compromised: it is not published again",
+            hint=f"`keyturn status {record.id}` says how far its replacement is.",
+        )
     begun = record.retired or record.stage in {Stage.RETIRE, Stage.PROVE}
     if begun or (old is not None and record.slot(old).intent is not None):
         raise NeedsPerson(
@@ -90,6 +96,46 @@ def rollback(record: Record, because: str, now: datetime) -> tuple[Record, Event
         waiting=None,
     )
     return back, Event(at=now, kind="rollback", sentence=because, rule="A6")
+
+
+OVERRULED = frozenset({"in-use", "parked", "rolled-back"})
+"""Holds that a compromise lifts: the others would stop it again, or mean that it is not clear what is published."""
+
+
+def compromise(
+    record: Record, values: Collection[Fingerprint], because: str, now: datetime, *, suspended: bool = False
+) -> tuple[Record, Event]:
+    """Let these values die without a drain (rule A15). Raises NeedsPerson where nobody knows which one is published, or
+    the credential is held for a reason that stands in the way."""
+    if record.active is None:
+        raise NeedsPerson(
+            f"{record.id} is not adopted: which of its values is published is not known",
+            hint=f"`keyturn adopt {record.id}` looks; `keyturn key regenerate` ends one slot's value by hand.",
+        )
+    if record.hold is not None and record.hold.reason not in OVERRULED:
+        raise NeedsPerson(
+            f"{record.id} is held ({record.hold.reason}): {record.hold.sentence}",
+            hint=f"Look, mend, `keyturn release {record.id}`, then again; "
+            f"`keyturn key regenerate {record.id}` ends one slot's value at once.",
+        )
+    slots = [slot for slot in Slot if record.slot(slot).fingerprint in values]
+    earlier = record.compromise.values if record.compromise is not None else ()
+    named = Compromise(
+        values=tuple(dict.fromkeys([*earlier, *values])),
+        because=because,
+        at=now,
+        suspended=suspended or (record.compromise is not None and record.compromise.suspended),
+    )
+    told = " and ".join(slots)
+    event = Event(
+        at=now,
+        kind="compromised",
+        sentence=f"{told} {'are' if len(slots) > 1 else 'is'} compromised: {because}",
+        rule="A15",
+        facts={"slots": ",".join(slots), "suspended": str(suspended).lower()},
+    )
+    going = record.but(compromise=named, hold=None, not_before=None, waiting=None, rolling_back=False)
+    return going, event
 
 
 def vouch(record: Record, quiet_since: datetime, because: str, now: datetime) -> tuple[Record, Event]:

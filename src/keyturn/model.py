@@ -195,6 +195,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     because: str
 
 
+class Compromise(msgspec.Struct, frozen=True, kw_only=True):
+    """A person said that these values are in wrong hands: they die without a drain (rule A15)."""
+
+    values: tuple[Fingerprint, ...]
+    because: str
+    at: datetime
+    suspended: bool = False
+    """The apim subscription was suspended for it, and is to be activated once they are dead."""
+    look_at: datetime | None = None
+    """They are dead; a publish of one that was in the air has landed by then, and a look shows it (trace V15)."""
+
+
 class TokenLife(msgspec.Struct, frozen=True, kw_only=True):
     """How long a token in a sink is good (UTC, by Azure's clock), and from when on a fresh one is due."""
 
@@ -247,6 +259,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     succeeds: str | None = None
     """Another ledger's id whose sinks a person let this one take over (rule A10)."""
     requested: Request | None = None
+    compromise: Compromise | None = None
+    """Values that a person named as compromised, until they are dead and the sinks were looked at again."""
     failures: int = 0
     """Successive turns that failed; resets at the first that does not."""
     failing_since: datetime | None = None

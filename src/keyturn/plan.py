@@ -28,16 +28,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
 from keyturn.failing import PARKED, failed, worked
 from keyturn.model import Event, Fingerprint, Hold, Mode, Record, Slot, SlotRecord, Stage, Waiting, WriteIntent
 from keyturn.policy import HOUR, Policy, Retire, backoff, due, due_at, spell, spread, starts_at
-from keyturn.scene import Scene, Seen, SinkSeen, mark
-
-DISABLED = "disabled"
-"""The state of tenant access keys that are switched off."""
+from keyturn.scene import DISABLED, Scene, Seen, SinkSeen, mark
 
 PACE_LOOK = HOUR
 """How often whoever is held back by its fleet's pace looks whether it may start."""
@@ -80,7 +78,13 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     sinks: tuple[str, ...]
 
 
-Effect = ReadValues | ProveFence | Write | Ask | Publish
+class LetIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Activate what was suspended for the time of a compromise."""
+
+    etag: str | None
+
+
+Effect = ReadValues | ProveFence | Write | Ask | Publish | LetIn
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +163,13 @@ def rows() -> tuple[Row, ...]:
         Row("fail over", REPAIRING | CONFIRM, _dead_and_rescue, _fail_over, (Stage.PUBLISH,), "A12"),
         Row("confirm first", REPAIRING, _drifted, _confirm_first, (Stage.CONFIRM,), "A12"),
 
+        # compromise: the values that a person named die without a drain
+        Row("compromised", IDLE | DRAIN | RETIRE | PROVE, _active_leaked, _replace_active, (Stage.RENEW,), "A15"),
+        Row("compromised standby", IDLE, _standby_leaked, _end_standby, (Stage.RETIRE,), "A15"),
+        Row("let in again", IDLE, _locked_out, _let_in, rule="A15"),
+        Row("prove it is let in", IDLE, _was_locked_out, _prove_let_in, (Stage.CONFIRM,), "A15"),
+        Row("looked again", IDLE, _compromise_over, _close_compromise, rule="A15"),
+
         # idle
         Row("due", IDLE, _may_start, _start, (Stage.RENEW,)),
         Row("rest, sink unreadable", IDLE, _unreadable, _wait_sinks, rule="A14"),
@@ -224,6 +235,7 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
 def blocked(scene: Scene, slot: Slot) -> Blocked | None:
     """The guard of every slot write (invariant 2; rules A1, A14, A16). None: the slot is quiet and may be written."""
     kept, policy, now = scene.record.slot(slot), scene.policy, scene.now
+    drains = not _dies_at_once(scene, slot)
     again = now + backoff(scene.record.failures + 1)
     if scene.skewed:
         return Blocked(
@@ -251,7 +263,7 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
             until=again,
             sentence=f"a sink shows or may show the {slot} value",
         )
-    if kept.quiet_since is not None and now < kept.quiet_since + policy.drain:
+    if drains and kept.quiet_since is not None and now < kept.quiet_since + policy.drain:
         return Blocked(
             reason="quiet-slot",
             rule="A1",
@@ -260,7 +272,13 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
             f"callers may use it until it has been out of every sink for {spell(policy.drain)}",
             shorter=f"`keyturn adopt {scene.record.id} --quiet-since TIME --because TEXT`, if nobody uses it",
         )
-    return unsettled(scene, slot) or _in_use(scene, slot, kept.quiet_since)
+    return unsettled(scene, slot) or (_in_use(scene, slot, kept.quiet_since) if drains else None)
+
+
+def _dies_at_once(scene: Scene, slot: Slot) -> bool:
+    """Rule A15: a compromised value waits for no drain, and neither does the standby that is to replace one. That a
+    sink shows or may show it blocks its slot all the same."""
+    return scene.leaked(slot) or (slot is scene.active.other and scene.leaked(scene.active))
 
 
 def unsettled(scene: Scene, slot: Slot) -> Blocked | None:
@@ -338,8 +356,12 @@ def _wait(
     until: datetime,
     waiting: Waiting,
 ) -> Step:
-    """Store why nothing happens before `until`; the turn ends. A changed reason is a line of history."""
-    until = min(until, s.next_stale or until)  # no wait outlasts a token
+    """Store why nothing happens before `until`; the turn ends. A changed reason is a line of history.
+
+    No wait outlasts a token; and somebody else's change is found within `look_every`, whatever is waited for
+    (invariant 1).
+    """
+    until = min(until, s.next_stale or until, s.now + s.policy.look_every)
     record = worked(s.record).but(not_before=max(until, s.now), waiting=waiting)
     return Step(record=record, row=row, event=_news(s, waiting))
 
@@ -450,7 +472,7 @@ def _inactive(s: Scene) -> bool:
     """What was disabled may be enabled again at any moment, so that its tokens are kept fresh all the same."""
     if s.seen.state == DISABLED and s.record.active is not None and token_due(s.record, s.azure_now):
         return False
-    return s.seen.state != "active"
+    return s.seen.state != "active" and not s.suspended
 
 
 def _skewed(s: Scene) -> bool:
@@ -726,6 +748,74 @@ def _confirm_first(s: Scene) -> Step:
     return _move(s, "confirm first", Stage.CONFIRM, sentence, rule="A12", target=slot)
 
 
+# -------- rows: compromise (A15)
+
+
+def _active_leaked(s: Scene) -> bool:
+    return s.leaked(s.active)
+
+
+def _replace_active(s: Scene) -> Step:
+    """A rotation without a drain, in the place of whatever was under way. Until a fresh value is published, callers
+    have no other than the compromised one."""
+    sentence = f"{s.active} is compromised: replace it, and let it die as soon as no sink shows it"
+    return _move(s, "compromised", Stage.RENEW, sentence, rule="A15", **_new_rotation(s))
+
+
+def _standby_leaked(s: Scene) -> bool:
+    return s.leaked(s.active.other)
+
+
+def _end_standby(s: Scene) -> Step:
+    """No sink shows it, and the active value stays: it is retired as at the end of a rotation."""
+    sentence = f"{s.active.other} is compromised, and published nowhere: it dies now"
+    return _move(
+        s,
+        "compromised standby",
+        Stage.RETIRE,
+        sentence,
+        rule="A15",
+        **{**_new_rotation(s), "turning": s.active},
+    )
+
+
+def _locked_out(s: Scene) -> bool:
+    """The compromised values are dead, and every gateway has had the time to learn it."""
+    return s.suspended
+
+
+def _let_in(s: Scene) -> Step:
+    sentence = "the compromised values are dead: activate the apim subscription again"
+    return _send(s, "let in again", LetIn(etag=s.seen.etag), sentence, rule="A15")
+
+
+def _was_locked_out(s: Scene) -> bool:
+    return s.record.compromise is not None and s.record.compromise.suspended
+
+
+def _prove_let_in(s: Scene) -> Step:
+    """While it was suspended no gateway could be asked."""
+    named = s.record.compromise
+    assert named is not None  # noqa: S101 - the guard asked
+    record = s.record.but(compromise=msgspec.structs.replace(named, suspended=False))
+    after = Scene(record.with_slot(s.active, confirmed=None, accepted=None), s.seen, s.policy, s.now)
+    sentence = "it is active again: ask the gateways for the published value"
+    return _move(after, "prove it is let in", Stage.CONFIRM, sentence, rule="A15", target=s.active)
+
+
+def _compromise_over(s: Scene) -> bool:
+    named = s.record.compromise
+    looked = named is not None and named.look_at is not None and s.now >= named.look_at
+    return looked and not s.unreadable and not s.skewed
+
+
+def _close_compromise(s: Scene) -> Step:
+    """No request outlives `late`: what was in the air when the values died has landed, and no sink shows them."""
+    sentence = "the compromised values are dead, and no late publish has brought one back"
+    event = Event(at=s.now, kind="compromise over", sentence=sentence, rule="A15")
+    return Step(record=s.record.but(compromise=None), row="looked again", event=event)
+
+
 # -------- rows: idle
 
 
@@ -746,19 +836,26 @@ def _start(s: Scene) -> Step:
         "due",
         Stage.RENEW,
         reason.sentence,
-        turning=s.active.other,
-        target=None,
-        renewed=None,
-        retired=False,
-        renewals=0,
-        requested=None,
+        **_new_rotation(s),
     )
+
+
+def _new_rotation(s: Scene) -> dict[str, Any]:
+    return {
+        "turning": s.active.other,
+        "target": None,
+        "renewed": None,
+        "retired": False,
+        "renewals": 0,
+        "requested": None,
+        "rolling_back": False,
+    }
 
 
 def _rest(s: Scene) -> Step:
     look = s.now + spread(s.record.key, s.policy.look_every)
     at = due_at(s.record, s.policy)
-    until = look if at is None else min(look, at)
+    until = min(instant for instant in (look, at, _look_again_at(s)) if instant is not None)
     sentence = "nothing to do" if at is None else f"due on {at:%Y-%m-%d %H:%M} UTC"
     return _wait(_at_rest(s), "rest", until, Waiting(reason="not-due", sentence=sentence))
 
@@ -766,9 +863,19 @@ def _rest(s: Scene) -> Step:
 def _at_rest(s: Scene) -> Scene:
     """The scene of a credential that is as it should be."""
     record = worked(s.record).but(looked_at=s.now, turning=None, target=None)
+    if record.compromise is not None:
+        record = record.but(compromise=msgspec.structs.replace(record.compromise, look_at=_look_again_at(s)))
     if record.slot(s.active).published_at is None:  # somebody else published it: its age counts from here
         record = record.with_slot(s.active, published_at=s.now)
     return Scene(record, s.seen, s.policy, s.now)
+
+
+def _look_again_at(s: Scene) -> datetime | None:
+    """When whatever publish of a compromised value was in the air at its death has landed (rule A15, trace V15)."""
+    named = s.record.compromise
+    if named is None:
+        return None
+    return s.now + s.policy.settling if named.look_at is None else min(named.look_at, s.now + s.policy.settling)
 
 
 def _wait_start(s: Scene) -> Step:
@@ -788,7 +895,7 @@ def _wait_start(s: Scene) -> Step:
             sentence=f"{reason.sentence}; it starts in its window ({hours}), {when}",
             shorter=f"`keyturn rotate {s.record.id}` waits for no window",
         )
-    return _wait(_at_rest(s), "not now", min(look, until), waiting)
+    return _wait(_at_rest(s), "not now", min(look, until, _look_again_at(s) or look), waiting)
 
 
 # -------- rows: writing a slot (A1, A5, A9)
@@ -1150,7 +1257,7 @@ def _wait_sinks(s: Scene) -> Step:
 
 
 def _retires_later(s: Scene) -> bool:
-    return s.policy.retire is Retire.NEXT_ROTATION
+    return s.policy.retire is Retire.NEXT_ROTATION and not s.leaked(s.active.other)
 
 
 def _finish_unretired(s: Scene) -> Step:
@@ -1181,12 +1288,16 @@ def _prove_again(s: Scene) -> Step:
 
 def _retire(s: Scene) -> Step:
     sentence = f"{s.active.other} has been out of every sink for {spell(s.policy.drain)}"
+    if s.leaked(s.active.other):
+        sentence = f"{s.active.other} is compromised: it dies without a drain"
     return _move(s, "drained", Stage.RETIRE, sentence, rule="A1")
 
 
 def next_step(record: Record, seen: Seen, policy: Policy, now: datetime) -> Step:
     """What to do next with this credential, by the first row that fits. Total: some row always fits."""
     scene = Scene(mark(record, seen, policy, now), seen, policy, now)
+    if scene.suspended:  # no gateway accepts anything: what cannot be asked is waited for
+        scene = Scene(scene.record, seen, msgspec.structs.replace(policy, probe=None), now)
     for row in TABLE:
         if record.stage in row.at and row.when(scene):
             return msgspec.structs.replace(row.do(scene), row=row.name)

@@ -107,6 +107,10 @@ class Keyring(Protocol):
     def regenerate(self, credential: Credential, slot: Slot, send_by: SendBy) -> Answer:
         """Let Azure draw a fresh value. One ARM write. Raises NotSent."""
 
+    def enable(self, credential: Credential, on: bool, etag: str, send_by: SendBy) -> Answer:
+        """Let callers in, or lock them all out: activate or suspend an apim subscription, enable or disable tenant
+        access. One ARM write. NotApplied where the kind has no such thing. Raises NotSent."""
+
     def prove_fence(self, credential: Credential, send_by: SendBy) -> Answer:
         """Send a write that changes nothing with a wrong ETag: NotApplied with status 412 proves the fence."""
 

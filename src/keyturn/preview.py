@@ -22,6 +22,7 @@ from keyturn.policy import Policy, spell
 from keyturn.scene import Seen, SinkSeen
 
 MOST_STEPS: Final = 20_000
+NEVER: Final = timedelta(days=3660)
 PASSING: Final = frozenset({"not-due", "outside-window", "quiet-slot", "settle", "propagation", "unsettled"})
 """Waits that end by the clock alone."""
 
@@ -105,7 +106,8 @@ class _Walk:
         set_costs: int,
         fold: bool,
     ) -> None:
-        self.record, self.seen, self.policy = record, seen, policy
+        self.record, self.seen = record, seen
+        self.policy = msgspec.structs.replace(policy, look_every=NEVER)  # nothing drifts in an imagined world
         self.start = self.now = now
         self.gateways = policy.probe.gateways if policy.probe and policy.probe.gateways else gateways
         self.live = dict(live)

@@ -16,6 +16,13 @@ import msgspec
 from keyturn.model import Fingerprint, Record, Slot, SlotRecord, Stage, TokenLife
 from keyturn.policy import Policy, TokenSpec
 
+SUSPENDED = "suspended"
+"""The state of an apim subscription that gateways refuse until it is active again (azure-facts 6)."""
+
+
+DISABLED = "disabled"
+"""The state of tenant access keys that are switched off."""
+
 
 class SinkSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What one sink showed in this turn's look. `problem` is why it could not be read, if it could not."""
@@ -170,6 +177,17 @@ class Scene:
         alive = {self.live(Slot.PRIMARY), self.live(Slot.SECONDARY), None}
         return tuple(s for s in self.known if self.shows(s) not in alive)
 
+    def leaked(self, slot: Slot) -> bool:
+        """Its live value is one that a person named as compromised (rule A15)."""
+        named = self.record.compromise
+        return named is not None and self.live(slot) in named.values
+
+    @cached_property
+    def suspended(self) -> bool:
+        """Suspended by keyturn for the time of a compromise: gateways refuse every value of it."""
+        named = self.record.compromise
+        return named is not None and named.suspended and self.seen.state in {SUSPENDED, DISABLED}
+
     @cached_property
     def equal_slots(self) -> bool:
         return self.live(Slot.PRIMARY) == self.live(Slot.SECONDARY) and self.live(Slot.PRIMARY) is not None
@@ -203,8 +221,9 @@ class Scene:
 
     @cached_property
     def rescue(self) -> Slot | None:
-        """A slot whose value may be published at once: the active one first, else the other (rule A12)."""
-        return next((s for s in (self.active, self.active.other) if self.publishable(s)), None)
+        """A slot whose value may be published at once: the active one first, else the other (rule A12); a compromised
+        value is never handed round (rule A15)."""
+        return next((s for s in (self.active, self.active.other) if self.publishable(s) and not self.leaked(s)), None)
 
 
 def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:

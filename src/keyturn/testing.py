@@ -231,6 +231,21 @@ class MemoryKeyring:
 
         return self.script.effect("regenerate", apply)
 
+    def enable(self, credential: Credential, on: bool, etag: str, send_by: SendBy) -> Answer:
+        self.script.reach("enable")
+        self._in_time(send_by)
+        self.writes += 1
+
+        def apply() -> Answer:
+            entity = self._entity(credential)
+            if self.fenced and etag not in {entity.tag, "*"}:
+                return NotApplied(status=412, code="PreconditionFailed", sentence="modified since last retrieval")
+            entity.state = "active" if on else "suspended"
+            entity.etag += 1
+            return Applied()
+
+        return self.script.effect("enable", apply)
+
     def prove_fence(self, credential: Credential, send_by: SendBy) -> Answer:
         if not self.sets:
             return _only_regenerated()

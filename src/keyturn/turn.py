@@ -13,12 +13,12 @@ from __future__ import annotations
 import base64
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
-from keyturn import outcome, pace, plan
+from keyturn import by_hand, outcome, pace, plan
 from keyturn.errors import (
     Conflict,
     Gone,
@@ -56,6 +56,9 @@ from keyturn.scene import Scene, Seen, SinkSeen, mark
 
 MOST_MOVES = 60
 """So many steps in one turn at most; a rotation without faults takes about fifteen. The next turn goes on."""
+
+ACTIVE = "active"
+"""The state in which gateways accept a credential's values."""
 
 MOST_DROPPED = 3
 """So many effects of one turn may be dropped for an old look; then it waits."""
@@ -229,6 +232,9 @@ class Turn:
             case plan.Ask() as ask:
                 version = self._save(step.record, stored.version, [])
                 return self._ask(credential, policy, step.record, version, ask, look)
+            case plan.LetIn() as let_in:
+                version = self._save(step.record, stored.version, events)
+                return self._let_in(credential, policy, step.record, version, let_in, look)
             case plan.Publish() as publish:
                 version = self._save(step.record, stored.version, events)
                 return self._publish(credential, policy, step.record, version, publish, look)
@@ -548,6 +554,21 @@ class Turn:
             raise dropped
         return self._kept(look, version, sinks=tuple(fresh.values()))
 
+    def _let_in(
+        self, credential: Credential, policy: Policy, record: Record, version: int, let_in: plan.LetIn, look: Look
+    ) -> Look | None:
+        """Activate what was suspended; the next look tells whether it is. Raises NotSent."""
+        answer = self._keyring.enable(credential, True, let_in.etag or "*", self._send_by(look, policy))
+        if isinstance(answer, NotApplied) and answer.status != 412:
+            told = outcome.learn_no_answer(
+                record, answer.sentence, policy, self._clock.now(), hint=answer.hint, refused=True
+            )
+            self._save(told[0], version, [told[1]])
+        elif isinstance(answer, Uncertain):
+            told = outcome.learn_no_answer(record, answer.sentence, policy, self._clock.now())
+            self._save(told[0], version, [told[1]])
+        return None
+
     def _tags(self, credential: Credential, policy: Policy, record: Record, slot: Slot) -> Tags:
         now = self._clock.now()
         next_due = due_at(record.but(active=slot), policy) or now + policy.every
@@ -614,6 +635,47 @@ class Turn:
         if isinstance(answer, NotApplied):
             raise Refused(answer.sentence, status=answer.status, code=answer.code, hint=answer.hint)
         return self.advance(credential, policy, force=True)
+
+    def compromise(
+        self, credential: Credential, policy: Policy, slots: Collection[Slot], *, because: str, suspend: bool = False
+    ) -> None:
+        """Name the values that these slots hold now as compromised (rule A15); `suspend` locks every caller out until
+        they are dead. The next turn acts. Raises NeedsPerson, Refused, TryAgain, Gone, Conflict, LedgerFault."""
+        stored, look = self._known(credential, policy)
+        values = [kept for slot in slots if (kept := stored.record.slot(slot).fingerprint) is not None]
+        suspends = suspend and look.seen.state == ACTIVE
+        named, event = by_hand.compromise(stored.record, values, because, self._clock.now(), suspended=suspends)
+        self._save(named, stored.version, [event])
+        if suspends:
+            self._suspend(credential, policy, look)
+
+    def _suspend(self, credential: Credential, policy: Policy, look: Look) -> None:
+        """The record says already that it is to be activated again: whatever comes of this, the turns get it right."""
+        answer = self._keyring.enable(credential, False, look.seen.etag or "*", self._send_by(look, policy))
+        if isinstance(answer, NotApplied):
+            raise Refused(
+                f"{credential.id} was not suspended: {answer.sentence}",
+                status=answer.status,
+                code=answer.code,
+                hint=f"{answer.hint} Its values are replaced all the same: `keyturn run {credential.id}`.".strip(),
+            )
+        if isinstance(answer, Uncertain):
+            raise Unclear(
+                f"whether {credential.id} was suspended is not known: {answer.sentence}",
+                hint=f"Its values are being replaced all the same: `keyturn run {credential.id}` looks and goes on.",
+            )
+
+    def _known(self, credential: Credential, policy: Policy) -> tuple[Stored, Look]:
+        """The record with the fingerprints of what is live now, saved; whatever else a turn would do is left to it."""
+        stored = self._load(credential, policy)
+        look = self._look(credential, policy, stored)
+        if look.seen.problem is not None or look.seen.gone is not None:
+            raise Refused(look.seen.problem or look.seen.gone or "", hint="Nothing was changed.")
+        if stored.record.active is None or Scene(stored.record, look.seen, policy, self._clock.now()).values_current:
+            return stored, look
+        values = self._keyring.read_values(credential)
+        learned = self._learn_values(stored.record, stored.version, values, policy, look)
+        return self._load(credential, policy), learned
 
     def _ready_to_write(self, credential: Credential, policy: Policy, *, fenced: bool) -> tuple[Stored, Look]:
         """A record that is adopted and not held, with values that are live now and, to set one, a proven fence."""

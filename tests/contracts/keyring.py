@@ -116,6 +116,24 @@ class KeyringContract:
         assert isinstance(answer, NotApplied) and answer.status == (412 if case.sets else CANNOT)
         assert case.keyring.read_values(case.credential) == before
 
+    def test_callers_are_locked_out_and_let_in_again_or_the_kind_knows_no_such_thing(self, case: KeyringCase) -> None:
+        before, values = case.keyring.read(case.credential), case.keyring.read_values(case.credential)
+        out = case.keyring.enable(case.credential, False, case.etag(), case.send_by)
+        if isinstance(out, NotApplied):
+            assert out.status == CANNOT
+            assert case.keyring.read(case.credential).state == before.state
+            return
+        assert isinstance(out, Applied)
+        assert out.values is None
+        assert case.keyring.read(case.credential).state in {"suspended", "disabled"}
+        stale = case.keyring.enable(case.credential, True, str(before.etag), case.send_by)
+        assert isinstance(stale, NotApplied)
+        assert stale.status == 412
+        assert isinstance(case.keyring.enable(case.credential, True, case.etag(), case.send_by), Applied)
+        assert case.keyring.read(case.credential).state == before.state == "active"
+        after = case.keyring.read_values(case.credential)
+        assert all(after.of(slot) == values.of(slot) for slot in Slot)
+
     def test_sends_no_effect_when_it_is_too_late(self, case: KeyringCase) -> None:
         before = case.keyring.read_values(case.credential)
         for effect in case.effects(case.too_late).values():

@@ -113,14 +113,8 @@ def _unreadable_sinks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Scene, "unreadable", property(lambda _self: nothing))
 
 
-def _no_path_skips_the_drain(patch: pytest.MonkeyPatch) -> None:
-    """The published slot may be written by hand without a word about its callers."""
-    guard = plan.blocked
-
-    def careless(s: Scene, slot: Slot) -> plan.Blocked | None:
-        return None if slot is s.active else guard(s, slot)
-
-    patch.setattr(plan, "blocked", careless)
+def _no_look_after_a_compromise(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(plan, "_look_again_at", lambda _scene: None)
 
 
 def _bounded_waits(patch: pytest.MonkeyPatch) -> None:
@@ -165,7 +159,7 @@ TAKEN_AWAY: dict[str, Take] = {
     "A12": without_rows("fail over"),
     "A13": _equal_slots,
     "A14": _unreadable_sinks,
-    "A15": _no_path_skips_the_drain,
+    "A15": _no_look_after_a_compromise,
     "A16": _bounded_waits,
     "A17": _negative_control,
     "A18": _refusals,

@@ -6,7 +6,8 @@ while A sleeps, and A goes on when it returns.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from keyturn.errors import NeedsPerson
 from keyturn.model import Mode, Record, Slot, Stage
 from keyturn.policy import DAY, HOUR, MINUTE, Policy, Retire
 from keyturn.testing import LATE, LOST, NEVER, START, Crash, ManualClock, MemoryCaller, World
+from keyturn.turn import Turn
 from tests.keyturns import callers, follow, keyturn, policy
 
 SID = "contoso"
@@ -535,8 +537,8 @@ def test_v14_waiting_instead_of_a_probe_is_lengthened_by_the_clocks_disagreement
 
 
 def test_v15_a_late_publish_of_the_previous_value_is_repaired_at_the_next_look() -> None:
-    """V15 belongs to compromise mode, which this version does not have; its late write, without a skipped drain,
-    finds its value alive: nobody is refused, and the next look repairs the sink."""
+    """Without a skipped drain, the late write of V15 finds its value alive: nobody is refused, and the next look
+    repairs the sink."""
     rules = policy()
     world = in_stage(Stage.CONFIRM, rules)
     calling = callers(world, SID)
@@ -555,10 +557,38 @@ def test_v15_a_late_publish_of_the_previous_value_is_repaired_at_the_next_look()
     assert refusals(calling) == 0
 
 
-def test_v15_compromise_mode_is_not_there_yet_so_no_path_skips_the_drain() -> None:
+def test_v15_no_path_skips_the_drain_but_a_compromise() -> None:
     rules = policy()
     world = in_stage(Stage.DRAIN, rules)
     with pytest.raises(NeedsPerson, match="may not be written now"):
         keyturn(world).write_slot(world.credential(SID), rules, Slot.PRIMARY, None, because="test")
     with pytest.raises(NeedsPerson, match="may not be written now"):
         keyturn(world).write_slot(world.credential(SID), rules, Slot.SECONDARY, None, because="test")
+
+
+def test_v15_a_late_publish_of_a_compromised_value_is_found_by_the_look_after_late() -> None:
+    rules = policy(look_every=20 * DAY)
+    world = in_stage(Stage.CONFIRM, rules)
+    turn = keyturn(world)
+    world.script.fault("sink.write", LATE)  # a publish of what is about to be compromised, still in the air
+    follow(world, turn, SID, rules, until=Stage.DRAIN)
+    leaked, accepts = {world.value(SID, slot) for slot in Slot}, world.keyring.accepts
+    turn.compromise(world.credential(SID), rules, list(Slot), because="test")
+    died = _go_on(world, turn, rules, lambda record: record.stage is Stage.IDLE and not any(map(accepts, leaked)))
+    world.clock.move(10 * MINUTE)
+    world.script.land_late()
+    assert world.sinks[SID][0].value in leaked, "the dead value is back in the sink"
+    found = _go_on(world, turn, rules, lambda _: published_is_live(world))
+    assert found - died <= rules.late + rules.deadline + HOUR
+    assert _go_on(world, turn, rules, lambda record: record.compromise is None) - found <= HOUR
+
+
+def _go_on(world: World, turn: Turn, rules: Policy, done: Callable[[Record], bool]) -> datetime:
+    """A turn at the end of every wait until that is so. When it was."""
+    for _ in range(60):
+        record = turn.advance(world.credential(SID), rules).record
+        if done(record):
+            return world.clock.azure
+        left = (record.not_before or world.clock.now()) - world.clock.now()
+        world.clock.move(max(left, timedelta(seconds=1)))
+    raise AssertionError("it does not come to that")

@@ -94,6 +94,15 @@ class GatewayKeyring:
         """No write of a gateway's keys takes an ETag; nothing is sent."""
         return _cannot(f"prove the fence on {credential.id}")
 
+    def enable(self, credential: Credential, on: bool, etag: str, send_by: SendBy) -> Answer:  # noqa: ARG002 - the port's verb
+        """A self-hosted gateway is there, or it is not; nothing is sent."""
+        return NotApplied(
+            status=405,
+            code="MethodNotAllowed",
+            sentence=f"{credential.id}: a self-hosted gateway can be neither suspended nor activated",
+            hint="Its tokens end with the value that signed them.",
+        )
+
     def gateways(self) -> Sequence[str]:
         """The configuration endpoint, where self-hosted gateways sign in. Raises TryAgain, Refused, Gone."""
         return (self._service.endpoint("configuration"),)

@@ -109,6 +109,13 @@ class SubscriptionsKeyring:
         )
         return Applied() if isinstance(answer, Reply) else answer
 
+    def enable(self, credential: Credential, on: bool, etag: str, send_by: SendBy) -> Answer:
+        """Activate or suspend it. Raises NotSent. The answer echoes the keys, and nothing of it is used."""
+        state = "active" if on else "suspended"
+        what = f"{'activate' if on else 'suspend'} {credential.id}"
+        answer = self._write(credential, send_by, "PATCH", body={"properties": {"state": state}}, etag=etag, what=what)
+        return Applied() if isinstance(answer, Reply) else answer
+
     def prove_fence(self, credential: Credential, send_by: SendBy) -> Answer:
         """Raises NotSent. Costs a read, so that what is written, should the fence be missing, changes nothing."""
         what = f"prove the fence on {credential.id}"

@@ -1,0 +1,397 @@
+"""Rule A15: a value in wrong hands dies without a drain, and nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+import pytest
+
+from keyturn import by_hand
+from keyturn.errors import NeedsPerson, Refused, TryAgain, Unclear
+from keyturn.model import Kind, Mode, NotApplied, Record, Slot, Stage
+from keyturn.policy import DAY, HOUR, MINUTE, Policy, Retire, TokenKind, TokenSpec
+from keyturn.preview import preview
+from keyturn.testing import LATE, LOST, NEVER, Crash, MemoryCaller, World
+from keyturn.turn import Turn
+from tests.keyturns import REGENERATE, callers, follow, keyturn, policy, rotated
+
+SID = "contoso"
+BOTH = (Slot.PRIMARY, Slot.SECONDARY)
+SOON = 2 * HOUR
+"""Longer than everything a compromise may wait for, and shorter than any drain."""
+
+
+def name_it(world: World, turn: Turn, rules: Policy, slots: Collection[Slot] = BOTH, *, suspend: bool = False) -> None:
+    turn.compromise(world.credential(SID), rules, slots, because="on a public page", suspend=suspend)
+
+
+def values(world: World) -> set[str]:
+    return {world.value(SID, slot) for slot in Slot}
+
+
+def soon(
+    world: World, turn: Turn, rules: Policy, calling: list[MemoryCaller] | None = None, span: timedelta = SOON
+) -> Record:
+    """Turns whenever a wait ends, or every five minutes, while callers call."""
+    end = world.clock.azure + span
+    record = turn.advance(world.credential(SID), rules).record
+    while world.clock.azure < end:
+        world.clock.move(5 * MINUTE)
+        record = turn.advance(world.credential(SID), rules).record
+        for caller in calling or ():
+            caller.call()
+    return record
+
+
+def well(world: World, record: Record, leaked: set[str]) -> None:
+    """No leaked value opens anything, and the sink shows a fresh one that does."""
+    assert record.hold is None
+    assert record.stage is Stage.IDLE
+    assert not any(world.keyring.accepts(value) for value in leaked)
+    assert not values(world) & leaked
+    assert record.active is not None
+    (shown,) = {sink.value for sink in world.sinks[SID]}
+    assert shown == world.value(SID, record.active)
+    assert shown is not None
+    assert world.keyring.accepts(shown)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_both_values_die_soon_and_the_sinks_show_a_fresh_one(mode: Mode) -> None:
+    rules = policy(mode=mode)
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules)
+    record = soon(world, turn, rules)
+    well(world, record, leaked)
+
+
+def test_callers_are_refused_only_from_the_death_of_their_value_until_they_read_again() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    calling = callers(world, SID)
+    for caller in calling:
+        caller.call()
+    name_it(world, turn, rules)
+    soon(world, turn, rules, calling)
+    dead = [line.event.at for line in world.ledger.lines if line.event.kind == "retired"][-1]
+    for caller in calling:
+        assert caller.refusals, "a caller that keeps its value for an hour is cut off: that is what was asked for"
+        assert all(dead <= at <= dead + caller.cache for at in caller.refusals)
+
+
+def test_the_published_value_lives_until_every_sink_shows_the_fresh_one() -> None:
+    """Invariant 2's `shows or may show` holds in a compromise, too."""
+    rules = policy()
+    world, turn = rotated(rules, sinks=2)
+    before = world.record(SID)
+    assert before.active is not None
+    shown = world.value(SID, before.active)
+    name_it(world, turn, rules)
+    world.sinks[SID][1].refuses = NotApplied(status=403, code="Forbidden", sentence="may not set")
+    record = soon(world, turn, rules, span=6 * HOUR)
+    assert record.stage is Stage.PUBLISH
+    assert world.keyring.accepts(shown)
+    world.sinks[SID][1].refuses = None
+    turn.advance(world.credential(SID), rules, force=True)
+    soon(world, turn, rules, span=3 * HOUR)
+    assert not world.keyring.accepts(shown)
+
+
+def test_an_unreadable_sink_may_show_it_and_keeps_it_alive() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    world.sinks[SID][0].problem = TryAgain("vault is down", after=30)
+    name_it(world, turn, rules)
+    leaked = values(world)
+    soon(world, turn, rules)
+    assert values(world) == leaked
+    waiting = world.record(SID).waiting
+    assert waiting is not None
+    assert waiting.reason == "sink-unreadable"
+
+
+def test_a_compromised_standby_dies_at_once_and_nobody_notices() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    before = world.record(SID)
+    assert before.active is not None
+    standby, shown = before.active.other, world.value(SID, before.active)
+    leaked = world.value(SID, standby)
+    calling = callers(world, SID)
+    name_it(world, turn, rules, [standby])
+    record = soon(world, turn, rules, calling)
+    well(world, record, {leaked})
+    assert record.active is before.active
+    assert world.value(SID, before.active) == shown, "the other value was not named, and stays"
+    assert not any(caller.refusals for caller in calling)
+
+
+def test_a_compromised_value_that_drains_dies_at_once() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    stored = world.ledger.stored[world.credential(SID).key]
+    asked, event = by_hand.request(stored.record, "x", world.clock.now())
+    world.ledger.save(asked, stored.version, [event])
+    record = follow(world, turn, SID, rules, until=Stage.DRAIN)
+    assert record.active is not None
+    old, fresh = world.value(SID, record.active.other), world.value(SID, record.active)
+    name_it(world, turn, rules, [record.active.other])
+    after = soon(world, turn, rules)
+    well(world, after, {old})
+    assert world.value(SID, record.active) == fresh
+
+
+def test_named_at_any_point_of_a_rotation_every_value_of_that_moment_dies_soon() -> None:
+    rules, met = policy(), set()
+    for skip in range(30):
+        world, turn = rotated(rules)
+        stored = world.ledger.stored[world.credential(SID).key]
+        asked, event = by_hand.request(stored.record, "x", world.clock.now())
+        world.ledger.save(asked, stored.version, [event])
+        world.script.crash("ledger.saved", skip=skip)
+        try:
+            follow(world, turn, SID, rules)
+        except Crash:
+            met.add(world.record(SID).stage)
+            turn = keyturn(world)
+        world.script.traps.clear()
+        leaked = values(world)
+        name_it(world, turn, rules)
+        well(world, soon(world, turn, rules, span=4 * HOUR), leaked)
+    assert met == set(Stage) - {Stage.UNKNOWN}
+
+
+def test_every_other_wait_of_a_slot_write_stays() -> None:
+    """What is skipped is the drain, and not what may still land (A5)."""
+    rules = policy(**REGENERATE)
+    world, turn = rotated(rules)
+    world.script.fault("regenerate", LATE)
+    name_it(world, turn, rules)
+    begun = world.clock.azure
+    soon(world, turn, rules, span=10 * MINUTE)
+    assert all(at < begun for at, _ in world.sinks[SID][0].writes), "nothing is published while it may still land"
+    world.script.land_late()
+    record = soon(world, turn, rules, span=3 * HOUR)
+    assert record.stage is Stage.IDLE
+
+
+@pytest.mark.parametrize("fault", [LOST, LATE, NEVER])
+@pytest.mark.parametrize("point", ["set_value", "sink.write"])
+def test_lost_and_late_answers_leave_no_compromised_value_alive(fault: str, point: str) -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules)
+    world.script.fault(point, fault, times=2)
+    soon(world, turn, rules, span=HOUR)
+    world.script.land_late()
+    record = soon(world, turn, rules, span=4 * HOUR)
+    well(world, record, leaked)
+
+
+def test_a_crash_at_any_save_is_resumed() -> None:
+    for skip in range(12):
+        rules = policy()
+        world, turn = rotated(rules)
+        leaked = values(world)
+        name_it(world, turn, rules)
+        world.script.crash("ledger.saved", skip=skip)
+        try:
+            soon(world, turn, rules)
+        except Crash:
+            soon(world, keyturn(world), rules)
+        well(world, world.record(SID), leaked)
+
+
+def test_a_compromised_value_is_never_failed_over_to() -> None:
+    """Somebody writes the active slot in the portal while both values are named: the standby is live and confirmed,
+    and is not handed round."""
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules)
+    record = world.record(SID)
+    assert record.active is not None
+    world.keyring.portal(SID, record.active)
+    shown: set[str | None] = set()
+    end = world.clock.azure + 3 * HOUR
+    while world.clock.azure < end:
+        turn.advance(world.credential(SID), rules)
+        shown.add(world.sinks[SID][0].value)
+        world.clock.move(5 * MINUTE)
+    assert world.value(SID, record.active.other) not in leaked
+    standby = leaked - {next(iter(shown & leaked), None)}
+    assert not shown & standby
+    well(world, world.record(SID), leaked)
+
+
+def test_next_rotation_retires_a_compromised_value_now() -> None:
+    rules = policy(retire=Retire.NEXT_ROTATION)
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules)
+    well(world, soon(world, turn, rules), leaked)
+
+
+def test_evidence_of_use_does_not_keep_a_compromised_value_alive() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules)
+    world.evidence.used[world.credential(SID).key] = dict.fromkeys(Slot, world.clock.now())
+    well(world, soon(world, turn, rules), leaked)
+
+
+def test_tokens_are_made_anew_from_a_fresh_value() -> None:
+    spec = TokenSpec(kind=TokenKind.GATEWAY, lifetime=30 * DAY)
+    rules = policy(name="gateways", mode=Mode.REGENERATE, probe=None, tokens=(spec,))
+    world = World(sets=False)
+    credential = world.add("edge", kind=Kind.GATEWAY, tokens=spec)
+    turn = keyturn(world)
+    turn.advance(credential, rules)
+    world.clock.move(2 * DAY)
+    turn.advance(credential, rules)
+    before = world.sinks["edge"][0].value
+    assert before is not None
+    turn.compromise(credential, rules, BOTH, because="laptop stolen")
+    for _ in range(40):
+        turn.advance(credential, rules)
+        world.clock.move(5 * MINUTE)
+    after = world.sinks["edge"][0].value
+    assert after is not None
+    assert not world.keyring.accepts(before)
+    assert world.keyring.accepts(after)
+
+
+# -------- what it says, and whom it asks
+
+
+def test_history_tells_of_it_from_beginning_to_end() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    name_it(world, turn, rules)
+    soon(world, turn, rules)
+    told = [(line.event.kind, line.event.rule) for line in world.ledger.lines]
+    first = told.index(("compromised", "A15"))
+    assert ("drained", "A1") in told[first:]
+    assert told[-1] == ("compromise over", "A15") or ("compromise over", "A15") in told[first:]
+    sentence = next(line.event.sentence for line in world.ledger.lines if line.event.kind == "compromised")
+    assert sentence == "primary and secondary are compromised: on a public page"
+
+
+def test_the_timeline_shows_the_drain_skipped() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    name_it(world, turn, rules)
+    sight = turn.sight(world.credential(SID), rules)
+    told = preview(sight.record, sight.seen, rules, world.clock.now(), live=sight.live)
+    retires = next(line for line in told.lines if line.what.startswith("retire"))
+    assert retires.offset < HOUR
+    assert told.stopped == ""
+
+
+def test_what_is_not_adopted_has_no_published_value_to_name() -> None:
+    world = World()
+    world.add(SID, show=None)
+    with pytest.raises(NeedsPerson, match="is not adopted"):
+        name_it(world, keyturn(world), policy())
+
+
+@pytest.mark.parametrize(
+    ("reason", "goes_on"), [("in-use", True), ("parked", True), ("by-hand", False), ("gone", False)]
+)
+def test_a_hold_that_would_keep_a_compromised_value_alive_is_lifted_and_others_ask(reason: str, goes_on: bool) -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    stored = world.ledger.stored[world.credential(SID).key]
+    held, _ = by_hand.hold(stored.record, "x", world.clock.now())
+    assert held.hold is not None
+    world.ledger.save(
+        held.but(hold=type(held.hold)(reason=reason, sentence="x", since=held.hold.since)), stored.version, []
+    )
+    if goes_on:
+        leaked = values(world)
+        name_it(world, turn, rules)
+        well(world, soon(world, turn, rules), leaked)
+        return
+    with pytest.raises(NeedsPerson, match=f"is held \\({reason}\\)"):
+        name_it(world, turn, rules)
+
+
+def test_a_compromised_value_is_not_rolled_back_to() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    name_it(world, turn, rules)
+    with pytest.raises(NeedsPerson, match="named as compromised"):
+        by_hand.rollback(world.record(SID), "x", world.clock.now())
+
+
+# -------- suspended meanwhile
+
+
+@pytest.mark.parametrize("probed", [True, False])
+def test_suspended_it_lets_nobody_in_until_the_compromised_values_are_dead_everywhere(probed: bool) -> None:
+    rules = policy() if probed else policy(probe=None)
+    world, turn = rotated(rules)
+    world.keyring.delay = 8 * MINUTE
+    leaked = values(world)
+    name_it(world, turn, rules, suspend=True)
+    assert world.keyring.entities[SID].state == "suspended"
+    assert not any(world.keyring.accepts(value) for value in leaked)
+    end = world.clock.azure + 3 * HOUR
+    while world.clock.azure < end:
+        turn.advance(world.credential(SID), rules)
+        assert not any(world.keyring.accepts(value) for value in leaked)
+        world.clock.move(2 * MINUTE)
+    record = world.record(SID)
+    well(world, record, leaked)
+    assert world.keyring.entities[SID].state == "active"
+    assert record.compromise is None
+    assert record.active is not None
+    assert record.slot(record.active).proven is probed
+
+
+def test_a_suspend_that_is_refused_is_told_and_the_values_die_all_the_same() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    world.script.fault("enable", NotApplied(status=403, code="AuthorizationFailed", sentence="may not write"))
+    with pytest.raises(Refused, match="was not suspended"):
+        name_it(world, turn, rules, suspend=True)
+    well(world, soon(world, turn, rules), leaked)
+
+
+@pytest.mark.parametrize("fault", [LOST, NEVER])
+def test_a_suspend_whose_answer_is_lost_ends_active_whatever_came_of_it(fault: str) -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    world.script.fault("enable", fault)
+    with pytest.raises(Unclear):
+        name_it(world, turn, rules, suspend=True)
+    well(world, soon(world, turn, rules, span=3 * HOUR), leaked)
+    assert world.keyring.entities[SID].state == "active"
+
+
+@pytest.mark.parametrize("fault", [LOST, NEVER])
+def test_letting_in_again_is_tried_until_it_is_so(fault: str) -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules, suspend=True)
+    world.script.fault("enable", fault)
+    well(world, soon(world, turn, rules, span=3 * HOUR), leaked)
+    assert world.keyring.entities[SID].state == "active"
+
+
+def test_what_somebody_else_suspended_stays_suspended() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    world.keyring.entities[SID].state = "suspended"
+    name_it(world, turn, rules, suspend=True)
+    record = soon(world, turn, rules)
+    assert world.keyring.entities[SID].state == "suspended"
+    assert record.waiting is not None
+    assert record.waiting.reason == "not-active"
