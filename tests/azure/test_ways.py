@@ -15,6 +15,7 @@ from typing import Any
 import jwt
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
+from azure.identity import CredentialUnavailableError
 from azure.keyvault.secrets import SecretClient
 
 from keyturn.azure.cloud import PUBLIC
@@ -452,6 +453,24 @@ def test_where_no_endpoint_answers_the_sentence_says_that_only_azure_has_one(azu
         identity.token(SCOPE)
     assert "no managed identity endpoint answers" in raised.value.message
     assert "choose another `signin`" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("(invalid_request) The header is missing", Refused),
+        ("(invalid_scope) 401, not yours", Refused),
+        ("(invalid_scope) 500, an error of the server", TryAgain),
+        ("(invalid_scope) 429, slow down", TryAgain),
+        ("(server_error) 7f3a", TryAgain),
+        ("(Too Many Requests) slow down", TryAgain),
+    ],
+)
+def test_what_passes_at_the_endpoint_is_tried_again(said: str, kind: type[KeyturnError]) -> None:
+    error = CredentialUnavailableError(f"ManagedIdentityCredential unavailable. Token request error: {said}")
+    told = explain(error, ManagedIdentity(), PUBLIC)
+    assert type(told) is kind
+    assert told.hint and said not in told.message
 
 
 # -------- az

@@ -211,6 +211,11 @@ def _presented(text: str) -> str:
 # Of the machine's endpoint, of App Service's, and of App Service's earlier one.
 _NOT_ASSIGNED: Final = ("Identity not found", "Managed Identity found for", "No MSI found")
 
+_TOKEN_REQUEST: Final = re.compile(r"Token request error: \((?P<error>[^)]{0,60})\)(?: (?P<status>\d{3}),)?")
+# App Service's refusals have a status instead of an error; msal calls each of them invalid_scope.
+_FINAL: Final = frozenset({"invalid_request", "invalid_resource", "invalid_scope", "unauthorized_client"})
+_PASSING: Final = frozenset({408, 429, *range(500, 600)})
+
 
 def _of_machine(text: str, who: Who) -> KeyturnError | None:
     """What a managed-identity endpoint said, or that none did."""
@@ -226,10 +231,12 @@ def _of_machine(text: str, who: Who) -> KeyturnError | None:
         )
     if who.way == "default":
         return None
-    asked = re.search(r"Token request error: \((\w+)\)", text)
+    asked = _TOKEN_REQUEST.search(text)
+    if asked is not None and (asked["error"] not in _FINAL or int(asked["status"] or 0) in _PASSING):
+        return TryAgain("this machine's managed identity endpoint is not able to give a token now", after=60.0)
     if asked is not None:
         return Refused(
-            f"this machine's managed identity endpoint gives no token{mine} ({asked[1]})",
+            f"this machine's managed identity endpoint gives no token{mine} ({asked['error']})",
             hint="Look at the machine's or the app's identity in Azure; nothing but Azure may set IDENTITY_ENDPOINT "
             "and IDENTITY_HEADER.",
         )
