@@ -32,6 +32,8 @@ from keyturn_emulator.wire import Answer, Call, json_answer
 from keyturn_emulator.world import Application, World
 
 LOGIN = entra_refusals.LOGIN
+# Where a client asks before it knows the tenant, as az does when it signs out; no application signs in there.
+ANY_TENANT = frozenset({"common", "organizations"})
 HOSTS = frozenset({LOGIN, "login.windows.net"})
 ARM_AUDIENCES = frozenset(
     {
@@ -243,7 +245,8 @@ class EntraRoom:
         return json_answer(200, body_ok, HEADERS)
 
     def _openid_configuration(self, tenant: str) -> Answer:
-        if not self._knows(tenant):
+        any_tenant = tenant.lower() in ANY_TENANT
+        if not any_tenant and not self._knows(tenant):
             return refuse("unknown-tenant", tenant=tenant)
         base = f"https://{LOGIN}/{tenant}"
         body = {
@@ -255,7 +258,7 @@ class EntraRoom:
             "id_token_signing_alg_values_supported": ["RS256"],
             "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
             "scopes_supported": ["openid", "profile", "email", "offline_access"],
-            "issuer": f"{base}/v2.0",
+            "issuer": f"https://{LOGIN}/{{tenantid}}/v2.0" if any_tenant else f"{base}/v2.0",
             "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
             "tenant_region_scope": None,
             "cloud_instance_name": "microsoftonline.com",

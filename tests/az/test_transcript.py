@@ -28,7 +28,7 @@ def play(shell: Shell, steps: list[Step]) -> None:
         assert (code != 0) is step.fails, f"$ {step.command} ended with {code}"
 
 
-@pytest.mark.witness("az-works", "no-graph")
+@pytest.mark.witness("az-works", "no-graph", "discovery-for-any-tenant")
 def test_az_prints_what_the_page_says(shell: Shell) -> None:
     steps = steps_of(PAGE)
     assert len(steps) > 30

@@ -567,6 +567,11 @@ SECTIONS: Final = (
                 "azure-facts 2.3",
             ),
             Claim(
+                "discovery-for-any-tenant",
+                "The endpoints of `common` and `organizations`, which az asks for when it signs out",
+                "azure-cli 2.91",
+            ),
+            Claim(
                 "a-certificate-signs-in-rs256",
                 "A certificate signs in: RS256 or PS256 under the key of a registered certificate, named by"
                 " either thumbprint, with or without its chain",
@@ -685,6 +690,11 @@ SECTIONS: Final = (
             Claim(
                 "errors-in-the-vaults",
                 "Errors in the vault's words: not found, being deleted, recover of a live one",
+                "azure-recorded 10",
+            ),
+            Claim(
+                "soft-delete",
+                "A deleted secret keeps its name until it is recovered or purged; it is purged when its days are over",
                 "azure-recorded 10",
             ),
             Claim(

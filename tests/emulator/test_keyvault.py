@@ -116,7 +116,7 @@ def test_properties_of_a_version_can_be_changed_and_its_value_cannot(
     assert "Operation get is not allowed on a disabled secret." in str(caught.value)
 
 
-@pytest.mark.witness("set-get-versions-update")
+@pytest.mark.witness("set-get-versions-update", "soft-delete")
 def test_a_deleted_secret_can_be_recovered_with_its_value(vault: SecretClient) -> None:
     vault.set_secret("a", "one")
     gone = vault.begin_delete_secret("a").result()
@@ -132,7 +132,7 @@ def test_a_deleted_secret_can_be_recovered_with_its_value(vault: SecretClient) -
     assert list(vault.list_deleted_secrets()) == []
 
 
-@pytest.mark.witness("set-get-versions-update")
+@pytest.mark.witness("set-get-versions-update", "soft-delete")
 def test_a_purged_secret_is_gone_and_its_name_free(vault: SecretClient) -> None:
     vault.set_secret("a", "one")
     vault.begin_delete_secret("a").wait()
@@ -403,6 +403,7 @@ def test_a_delete_may_take_its_time_and_then_the_name_is_being_deleted(desk: Des
     assert desk.error("PUT", "/secrets/a", {"value": "w"}) == (409, "Conflict", "ObjectIsDeletedButRecoverable")
 
 
+@pytest.mark.witness("soft-delete")
 def test_a_deleted_secret_is_purged_when_its_days_are_over(desk: Desk) -> None:
     desk.told("PUT", "/secrets/a", {"value": "v"})
     desk.told("DELETE", "/secrets/a")
