@@ -164,6 +164,7 @@ def test_a_forged_token_is_refused_under_the_issuers_key_id_and_under_another(wo
     theirs = federation.key_of("github").id
     assert code(present(world, forged(signers.stranger().key, theirs))) == 700027
     assert code(present(world, forged(signers.stranger().key, "mine"))) == 700027
+    assert code(present(world, forged(federation.key_of("github").private, "mine"))) == 700027
     assert code(present(world, forged(federation.key_of("kubernetes").private, theirs))) == 700027
     assert code(present(world, forged(federation.key_of("github").private, theirs))) is None
 
