@@ -134,7 +134,7 @@ def _own(method: str, path: str, action: str, perform: Callable[[Visit], Answer]
 _RESOURCES: Final = "Microsoft.Resources/subscriptions"
 _GROUPS: Final = f"{_RESOURCES}/resourceGroups/read"
 # An empty action: signing in is enough. No `perform` of these stands under a service.
-_OPEN_ROW: Final = _own("GET", "metadata/endpoints|", "", metadata_endpoints)
+OPEN_ROW: Final = _own("GET", "metadata/endpoints|", "", metadata_endpoints)
 _ARM_ROWS: Final = (
     _own("GET", "subscriptions|", "", list_azure_subscriptions),
     _own("GET", "tenants|", "", list_tenants),
@@ -148,7 +148,7 @@ _ARM_ROWS: Final = (
         register_provider,
     ),
 )
-ROWS: Final = (_OPEN_ROW, *_ARM_ROWS, *arm_authorization.ROWS, *apim_plane.ROWS)
+ROWS: Final = (OPEN_ROW, *_ARM_ROWS, *arm_authorization.ROWS, *apim_plane.ROWS)
 
 
 class ArmRoom:
@@ -178,7 +178,7 @@ class ArmRoom:
         row = self._find(visit)
         self._check_version(visit, row)
         check_manners(visit.call, row)
-        if row is _OPEN_ROW:
+        if row is OPEN_ROW:
             return row.perform(visit)
         principal = self._identify(visit)
         self._place(visit, principal)

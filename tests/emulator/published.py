@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from keyturn_emulator import arm, keyvault
 from keyturn_emulator.apim_manners import SERVICE
+from keyturn_emulator.arm_routes import Row
 from keyturn_emulator.faults import KINDS
 from keyturn_emulator.switches import SWITCHES
 from tests.emulator.claims import OPERATIONS, SECTIONS, Claim
@@ -40,19 +41,23 @@ witnesses is not here. Where nobody could verify what Azure does, there is a [sw
 
 
 class Operation(NamedTuple):
-    """One row of the code's own tables, as the page writes it."""
+    """One row of the code's own tables, as the page writes it. `needs` is an action, or less."""
 
     title: str
-    action: str
+    needs: str
 
 
 def operations() -> list[Operation]:
     """All that Resource Manager and the vaults serve. The `{service}` of a title is the path of a service."""
-    rows = [(row.method, "/".join(row.parts), row.action) for row in arm.ROWS]
-    vaults = [(row.method, row.path, row.action) for row in keyvault.ROWS]
+    rows = [(row.method, "/".join(row.parts), "no token" if row is arm.OPEN_ROW else _needed(row)) for row in arm.ROWS]
+    vaults = [(row.method, row.path, f"`{row.action}`") for row in keyvault.ROWS]
     return [
-        Operation(f"{method} {path.replace(SERVICE, '{service}')}", action) for method, path, action in (*rows, *vaults)
+        Operation(f"{method} {path.replace(SERVICE, '{service}')}", needs) for method, path, needs in (*rows, *vaults)
     ]
+
+
+def _needed(row: Row) -> str:
+    return f"`{row.action}`" if row.action else "signing in"
 
 
 def claim_of(operation: Operation) -> str | None:
@@ -117,7 +122,7 @@ def page() -> str:
 def _operations() -> str:
     texts = {claim.key: claim.text for claim in claims()}
     rows = [
-        (f"`{operation.title}`", f"`{operation.action}`" if operation.action else "signing in", texts[key])
+        (f"`{operation.title}`", operation.needs, texts[key])
         for operation in operations()
         if (key := claim_of(operation)) is not None
     ]
