@@ -220,6 +220,20 @@ def _next(record: Record, policy: Policy | None, now: datetime) -> str:
     return f"{what} in {spell(record.not_before - now)}"
 
 
+def _compromised(record: Record, now: datetime) -> list[str]:
+    """How far the values that a person named are (rule A15)."""
+    named = record.compromise
+    if named is None:
+        return []
+    if named.look_at is None:
+        alive = [slot for slot in Slot if record.slot(slot).fingerprint in named.values]
+        told = f"{' and '.join(alive) or 'a value'} compromised ({named.because}): dies as soon as no sink shows it"
+    else:
+        left = spell(max(named.look_at - now, timedelta(0)))
+        told = f"the compromised values ({named.because}) are dead; the sinks are looked at once more in {left}"
+    return [told, *(["suspended meanwhile: gateways refuse its callers"] if named.suspended else [])]
+
+
 def _starts(record: Record, policy: Policy | None, now: datetime) -> str:
     """A rotation that is due: now, or when its window opens."""
     starts = now if policy is None else starts_at(record, policy, now)
@@ -264,6 +278,7 @@ def _notes(record: Record, policy: Policy | None, now: datetime) -> tuple[str, .
         if now < life.renew_at:
             left, due = spell(life.expires - now), spell(life.renew_at - now)
             notes.append(f"the token in {sink} is good for {left}; a fresh one comes in {due}")
+    notes += _compromised(record, now)
     if record.active is not None and record.stage is Stage.IDLE:
         standby = record.slot(record.active.other)
         if standby.confirmed is None or standby.confirmed != standby.fingerprint:

@@ -6,7 +6,7 @@ so they work when Azure does not. Never here: what may be asked (that is `by_han
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from keyturn.model import Event, Record
 
 if TYPE_CHECKING:
     from keyturn.config import Config
+    from keyturn.ports import Ledger
 
 
 @click.command()
@@ -66,7 +67,8 @@ def hold(name: str, because: str, config: str | None) -> int:
     """Stop a credential. Both its values stay as they are, and stay live."""
     from keyturn import by_hand  # noqa: PLC0415
 
-    record = _in_ledger(options.read(config), name, lambda r, at: by_hand.hold(r, because, at))
+    read = options.read(config)
+    (record,) = _in_ledger(read, lambda known: resolve([name], list(known)), lambda r, at: by_hand.hold(r, because, at))
     if record.tokens:
         ends = min(life.expires for life in record.tokens.values())
         screen.say(f"Its tokens are not renewed while it is held: the first ends on {ends:%Y-%m-%d %H:%M} UTC.")
@@ -74,16 +76,33 @@ def hold(name: str, because: str, config: str | None) -> int:
 
 
 @click.command()
-@options.ONE_NAME
+@options.NAMES
+@click.option(
+    "--reason", metavar="CODE", help="Every credential that is held for this reason, of those named or of all."
+)
 @options.because(required=False, default="released by hand")
 @options.configured
-def release(name: str, because: str, config: str | None) -> int:
-    """Let a held credential go on where it was. The next run judges anew whatever held it."""
+def release(names: tuple[str, ...], reason: str | None, because: str, config: str | None) -> int:
+    """Let held credentials go on where they were. The next run judges anew whatever held them."""
     from keyturn import by_hand  # noqa: PLC0415
 
-    _in_ledger(options.read(config), name, lambda r, at: by_hand.release(r, because, at))
-    screen.say("The next `keyturn run` looks at it.")
+    if not names and not reason:
+        raise click.UsageError("name a credential, or --reason CODE for all that are held for it")
+
+    def chosen_ones(known: Mapping[str, Record]) -> tuple[str, ...]:
+        found = resolve(names, list(known))
+        return found if reason is None else tuple(each for each in found if _held_for(known[each]) == reason)
+
+    released = _in_ledger(options.read(config), chosen_ones, lambda r, at: by_hand.release(r, because, at))
+    if not released:
+        screen.say(f"Nothing is held for {reason}: `keyturn status` tells what is.")
+        return 0
+    screen.say(f"The next `keyturn run` looks at {'it' if len(released) == 1 else 'them'}.")
     return 0
+
+
+def _held_for(record: Record) -> str | None:
+    return None if record.hold is None else record.hold.reason
 
 
 @click.command()
@@ -100,28 +119,41 @@ def rollback(name: str, because: str, config: str | None) -> int:
         return work.follow([charge], force=[charge.credential.key], fine={"rolled-back"})
 
 
-def _in_ledger(config: Config, name: str, asked: Callable[[Record, datetime], tuple[Record, Event]]) -> Record:
-    """Change one record of the ledger, and ask Azure nothing. The record. Raises NeedsPerson, LedgerFault."""
+def _in_ledger(
+    config: Config,
+    which: Callable[[Mapping[str, Record]], tuple[str, ...]],
+    asked: Callable[[Record, datetime], tuple[Record, Event]],
+) -> list[Record]:
+    """Change records of the ledger, those whose ids `which` chooses, and ask Azure nothing. Raises NeedsPerson,
+    LedgerFault."""
     from keyturn import assemble  # noqa: PLC0415
     from keyturn.conditions import in_json  # noqa: PLC0415
-    from keyturn.errors import Conflict  # noqa: PLC0415
 
     clock = assemble.clock_of(config)
     options.clock_line(config, clock.now())
     with assemble.ledger_of(config) as ledger:
-        ids = {record.id: record.key for record in ledger.records()}
-        (each,) = resolve([name], list(ids))
-        while True:
-            stored = ledger.load(ids[each])
-            assert stored is not None  # noqa: S101 - nothing deletes a record
-            record, event = asked(stored.record, clock.now())
-            try:
-                ledger.save(record, stored.version, [event])
-            except Conflict:
-                continue
-            break
-    tell(each, event)
-    screen.document(
-        {"emulated": config.clock is not None, **in_json(record, assemble.policy_named(config, record), clock.now())}
-    )
-    return record
+        known = {record.id: record for record in ledger.records()}
+        changed = [_changed(ledger, known[each].key, asked, clock.now()) for each in which(known)]
+        now = clock.now()
+    shown = [in_json(record, assemble.policy_named(config, record), now) for record in changed]
+    screen.document({"emulated": config.clock is not None, "credentials": shown, "exit": 0})
+    return changed
+
+
+def _changed(
+    ledger: Ledger, key: str, asked: Callable[[Record, datetime], tuple[Record, Event]], now: datetime
+) -> Record:
+    """One record changed by compare-and-swap, and told."""
+    from keyturn.errors import Conflict  # noqa: PLC0415
+
+    while True:
+        stored = ledger.load(key)
+        assert stored is not None  # noqa: S101 - nothing deletes a record
+        record, event = asked(stored.record, now)
+        try:
+            ledger.save(record, stored.version, [event])
+        except Conflict:
+            continue
+        screen.acting()
+        tell(record.id, event)
+        return record

@@ -32,6 +32,10 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "rotate": (
         ('keyturn rotate contoso --because "a partner left"', "now, with the waits that keep callers working"),
         ("keyturn rotate contoso --wait", "and stay until the old value is dead"),
+        (
+            'keyturn rotate contoso --compromised --because "key on a public page"',
+            "both values die without a drain; says who is cut off, and asks",
+        ),
     ),
     "status": (
         ("keyturn status", "all, a line each; exit code 1 when one wants you"),
@@ -60,6 +64,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ('keyturn hold contoso --because "an audit" --json', "the same for a program"),
     ),
     "release": (
+        ("keyturn release --reason parked", "every one that is held for that reason"),
         ("keyturn release contoso", "the next run judges anew"),
         ('keyturn release contoso --because "the vault is back"', "with a word for the history"),
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import FrameType
@@ -44,20 +44,49 @@ def run(names: tuple[str, ...], wait: bool, config: str | None) -> int:
     Run it from a timer, every few minutes or so. Exits 1 when a credential is held or failing.
     """
     with working(options.read(config)) as work:
-        return work.follow(chosen(names, work.found), to_the_end=wait)
+        charges = chosen(names, work.found)
+        # whoever names one has mended something, or wants to know: it is looked at now, whatever it waits for
+        return work.follow(charges, to_the_end=wait, force=[c.credential.key for c in charges] if names else ())
 
 
 @click.command()
 @options.SOME_NAMES
 @options.because(required=False, default="asked for by hand")
 @WAIT
+@click.option("--compromised", is_flag=True, help="Values are in wrong hands: they die without a drain. Asks first.")
+@click.option(
+    "--slot",
+    type=click.Choice(["primary", "secondary", "both"]),
+    help="With --compromised: whose value is in wrong hands.  [default: both]",
+)
+@click.option("--suspend", is_flag=True, help="With --compromised: refuse every caller until they are dead.")
+@options.YES
 @options.configured
-def rotate(names: tuple[str, ...], because: str, wait: bool, config: str | None) -> int:
-    """Rotate these credentials now, whatever their age. The waits that keep callers working stay."""
+def rotate(
+    names: tuple[str, ...],
+    because: str,
+    wait: bool,
+    compromised: bool,
+    slot: str | None,
+    suspend: bool,
+    yes: bool,
+    config: str | None,
+) -> int:
+    """Rotate these credentials now, whatever their age. The waits that keep callers working stay.
+
+    With --compromised they do not: it tells which values die when, and who is cut off, and asks.
+    """
     from keyturn.by_hand import request  # noqa: PLC0415
 
+    if not compromised and (slot or suspend or yes):
+        raise click.UsageError("--slot, --suspend and --yes belong to --compromised")
     with working(options.read(config)) as work:
         charges = chosen(names, work.found)
+        if compromised:
+            from keyturn.cli.emergency import SLOTS, replace  # noqa: PLC0415
+
+            slots = SLOTS[slot or "both"]
+            return replace(work, charges, slots, suspend=suspend, yes=yes, because=because, wait=wait)
         for charge in charges:
             change(work.keyturn, charge.credential, lambda r, at: request(r, because, at))
         return work.follow(charges, to_the_end=wait, force=[charge.credential.key for charge in charges])
@@ -144,8 +173,11 @@ class Work:
         to_the_end: bool = False,
         force: Collection[str] = (),
         fine: Collection[str] = (),
+        told: Mapping[str, object] | None = None,
+        code: int = 0,
     ) -> int:
-        """Sweep over the charges, tell how it ended, and return the exit code. `fine`: holds that were asked for."""
+        """Sweep over the charges, tell how it ended, and return the exit code. `fine`: holds that were asked for;
+        `told`: what else a program should know; `code`: what the exit code is at least."""
         from keyturn.sweep import Sweep  # noqa: PLC0415
 
         screen.acting()
@@ -160,11 +192,19 @@ class Work:
         with _stopping(sweep, self._stop) as caught:
             wanted = {charge.credential.key for charge in charges}
             swept = sweep.follow(to_the_end=to_the_end, force={*force, *(self.found.lost & wanted)})
-        code = self.end(charges, swept, fine)
+        code = self.end(charges, swept, fine, told=told, code=code)
         return INTERRUPTED if signal.SIGINT in caught else code
 
-    def end(self, charges: Sequence[Charge], swept: Swept | None = None, fine: Collection[str] = ()) -> int:
-        """Tell how it stands with these credentials. The exit code."""
+    def end(
+        self,
+        charges: Sequence[Charge],
+        swept: Swept | None = None,
+        fine: Collection[str] = (),
+        *,
+        told: Mapping[str, object] | None = None,
+        code: int = 0,
+    ) -> int:
+        """Tell how it stands with these credentials. The exit code, `code` at least."""
         from keyturn.conditions import in_json, is_bad, moment, summary, word_of  # noqa: PLC0415
         from keyturn.sweep import Swept  # noqa: PLC0415
 
@@ -185,7 +225,9 @@ class Work:
         for record in left_out:
             word = word_of(record, now, kept=False)
             screen.say(f"{record.id} is {word} in the ledger, and was not looked at: nothing led to it now.")
-        code = max(1 if bad or any(is_bad(r, now, kept=False) for r in left_out) else 0, tell_problems(self.found))
+        code = max(
+            code, 1 if bad or any(is_bad(r, now, kept=False) for r in left_out) else 0, tell_problems(self.found)
+        )
         screen.document(
             lambda: {
                 "emulated": self.keyturn.config.clock is not None,
@@ -198,6 +240,7 @@ class Work:
                 "events": self._teller.told,
                 "warnings": list(self.found.warnings),
                 "problems": problems_in_json(self.found),
+                **(told or {}),
                 "exit": code,
             }
         )

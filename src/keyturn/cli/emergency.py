@@ -1,0 +1,100 @@
+"""`rotate --compromised`: say whom it cuts off, ask, and let the named values die without a drain.
+
+Never here: what dies when (that is `cut_off`), or the turns that see to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keyturn.cli import screen
+from keyturn.errors import KeyturnError
+from keyturn.model import Slot
+
+if TYPE_CHECKING:
+    from keyturn.cli.turning import Work
+    from keyturn.cut_off import CutOff
+    from keyturn.sweep import Charge
+
+SLOTS = {"primary": (Slot.PRIMARY,), "secondary": (Slot.SECONDARY,), "both": tuple(Slot)}
+
+
+def replace(
+    work: Work,
+    charges: Sequence[Charge],
+    slots: Collection[Slot],
+    *,
+    suspend: bool,
+    yes: bool,
+    because: str,
+    wait: bool,
+) -> int:
+    """Tell, ask, name the values, and take turns. The exit code. Raises click.Abort, click.UsageError, KeyturnError."""
+    dying = {charge.credential.id: _dying(work, charge, slots, suspend=suspend) for charge in charges}
+    for charge in charges:
+        _say(charge, dying[charge.credential.id], suspend=suspend)
+    if not yes:
+        _ask(len(charges))
+    failed = [charge for charge in charges if not _named(charge, slots, suspend=suspend, because=because)]
+    keys = [charge.credential.key for charge in charges]
+    told = {"cut_off": {id: [_in_json(each) for each in each_of_it] for id, each_of_it in dying.items()}}
+    return work.follow(charges, to_the_end=wait, force=keys, told=told, code=1 if failed else 0)
+
+
+def _dying(work: Work, charge: Charge, slots: Collection[Slot], *, suspend: bool) -> tuple[CutOff, ...]:
+    """From a fresh look, with the values that are live now."""
+    from keyturn.cut_off import cut_off  # noqa: PLC0415
+
+    sight = charge.turn.sight(charge.credential, charge.policy)
+    record = sight.record
+    for slot, value in (sight.live or {}).items():
+        record = record.with_slot(slot, fingerprint=value)
+    costs = work.keyturn.keyring_of(charge.credential).set_costs
+    now = work.keyturn.clock.now()
+    return cut_off(record, sight.seen, charge.policy, slots, now, suspend=suspend, set_costs=costs)
+
+
+def _say(charge: Charge, dying: Sequence[CutOff], *, suspend: bool) -> None:
+    screen.say(f"{charge.credential.id}: these values die without a drain")
+    if suspend:
+        screen.say("  at once       every caller is refused, whatever its key, until it is activated again")
+    for each in dying:
+        why = "" if each.named else " (takes the fresh value)"
+        screen.say(f"  {_when(each.after):<13} {each.slot}{why}: {each.who}")
+    if not dying:
+        screen.say("  none: what these slots held is dead already")
+
+
+def _when(after: timedelta | None) -> str:
+    from keyturn.policy import spell  # noqa: PLC0415
+
+    if after is None:
+        return "later"
+    return "at once" if not after else f"in {spell(after)}"
+
+
+def _ask(count: int) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to ask; --yes answers for you")
+    click.confirm(f"Let them die, for {count} credential{'s' if count != 1 else ''}?", abort=True, err=True)
+
+
+def _named(charge: Charge, slots: Collection[Slot], *, suspend: bool, because: str) -> bool:
+    """Whether it went as asked; what did not is told, and the others go on."""
+    screen.acting(f"{charge.credential.id} was not touched.")
+    try:
+        charge.turn.compromise(charge.credential, charge.policy, slots, because=because, suspend=suspend)
+    except KeyturnError as problem:
+        screen.trouble(f"{charge.credential.id}: ", problem)
+        return False
+    return True
+
+
+def _in_json(each: CutOff) -> dict[str, Any]:
+    seconds = None if each.after is None else int(each.after.total_seconds())
+    return {"slot": each.slot.value, "named": each.named, "seconds": seconds, "who": each.who}
