@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import KeyturnError, Refused
+from keyturn.policy import ProbeSpec
 from keyturn.starter import Api, Held, Inventory, Operation, Product, is_plain, preference
 
 API_VERSION: Final = "2022-08-01"
@@ -20,7 +21,7 @@ AZURE_VERSION: Final = "2022-12-01"
 """Of the list of azure subscriptions."""
 MOST_APIS: Final = 10
 """APIs per product whose operations are read, those with the likeliest names first: a service may have hundreds."""
-DEFAULT_HEADER: Final = "Ocp-Apim-Subscription-Key"
+DEFAULT_HEADER: Final = ProbeSpec(path="/").header
 
 
 class Place(NamedTuple):

@@ -6,17 +6,16 @@ call for something that does not exist tells of a right. Never here: which right
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from keyturn.azure.answers import Reply
 from keyturn.azure.pipeline import Arm
 from keyturn.azure.rights import DANGERS, NOBODY, Right
+from keyturn.config.matching import glob_matches
 from keyturn.errors import Gone, NotSent, Refused, TryAgain
 from keyturn.ports import NotApplied, SendBy
 
@@ -135,9 +134,5 @@ def _told(status: int, code: str, sentence: str) -> Told:
 
 
 def _any_fits(patterns: Iterable[str], action: str) -> bool:
-    return any(_pattern(pattern).fullmatch(action) for pattern in patterns)
-
-
-@lru_cache(maxsize=1024)
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.IGNORECASE | re.DOTALL)
+    """Azure's `*` is the one of our own `match`."""
+    return any(glob_matches(pattern, action) for pattern in patterns)
