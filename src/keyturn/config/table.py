@@ -432,7 +432,10 @@ _POLICY = Form(
             doc="How long the old value lives on after no sink shows it any more.",
         ),
         Field(
-            name="look_every", kind=Span(), default="24h", doc="How often a credential is looked at for what others changed, at the least."
+            name="look_every",
+            kind=Span(),
+            default="24h",
+            doc="How often a credential is looked at for what others changed, at the least.",
         ),
         Field(
             name="park_after",
