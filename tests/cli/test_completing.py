@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from keyturn.cli import COMMANDS
-from keyturn.cli.completing import SHELLS, fitting
+from keyturn.cli.completing import fitting
+from keyturn.cli.shells import SHELLS
 from keyturn.reasons import REASONS, RULES
 from tests.cli.conftest import SIDS, Folder
 from tests.cli.test_commands import HEAVY, IMPORTED

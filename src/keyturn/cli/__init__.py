@@ -33,7 +33,7 @@ COMMANDS = {
     "check": ("keyturn.cli.checking", "Tell whether everything is there that it needs, and change nothing."),
     "plan": ("keyturn.cli.looking", "Tell what would happen, and change nothing."),
     "run": ("keyturn.cli.turning", "Advance everything that can move now."),
-    "rotate": ("keyturn.cli.turning", "Rotate credentials now."),
+    "rotate": ("keyturn.cli.rotating", "Rotate credentials now."),
     "status": ("keyturn.cli.standing", "Show where every credential is, and what it waits for."),
     "history": ("keyturn.cli.telling", "Show what happened."),
     "explain": ("keyturn.cli.explaining", "Say what a reason means, and what to do about it."),
@@ -45,7 +45,7 @@ COMMANDS = {
     "token": ("keyturn.cli.tokens", "Create, inspect or verify a token that is made from a key."),
     "emulator": ("keyturn.cli.staging", "Start an Azure of its own on this machine."),
     "demo": ("keyturn.demo", "Watch a fleet being rotated, in emulated time."),
-    "completion": ("keyturn.cli.completing", "Let your shell complete commands, names and reasons."),
+    "completion": ("keyturn.cli.shells", "Let your shell complete commands, names and reasons."),
     "schema": ("keyturn.cli.looking", "Print the JSON Schema of the configuration."),
 }
 """Name: where it is, and its one line. In the order in which a person meets them."""

@@ -1,4 +1,4 @@
-"""`keyturn completion`: what a shell completes, by click's own mechanism.
+"""What a shell completes, by click's own mechanism.
 
 A shell asks at every press of the Tab key, so an answer is fast and never an error: whatever goes wrong completes to
 nothing. Names come from the ledger alone. Never here: a look at Azure.
@@ -10,9 +10,7 @@ import os
 
 import click
 
-from keyturn.cli import COMPLETES, options, screen
-
-SHELLS = ("bash", "zsh", "fish")
+from keyturn.cli import COMPLETES
 
 
 def names(context: click.Context) -> list[str]:
@@ -20,7 +18,7 @@ def names(context: click.Context) -> list[str]:
     from keyturn import assemble  # noqa: PLC0415
     from keyturn.config import TableSpec  # noqa: PLC0415
 
-    config = options.read(context.params.get("config"))
+    config = assemble.read(assemble.which(context.params.get("config")))
     if isinstance(config.ledger, TableSpec):
         return []  # Azure is not asked at the press of a key
     view = assemble.view(config)
@@ -45,27 +43,3 @@ def escaped(each: str) -> str:
     """As the shell takes it in: bash puts in what it is given as it stands, and a sid may hold spaces."""
     bash = os.environ.get(COMPLETES, "").startswith("bash")
     return each.replace(" ", "\\ ") if bash else each
-
-
-@click.command()
-@click.argument("shell", type=click.Choice(SHELLS))
-@options.speaking
-def completion(shell: str) -> int:
-    """Print the script that lets a shell complete commands, options, names of credentials and reasons.
-
-    \b
-    bash: keyturn completion bash > ~/.local/share/bash-completion/completions/keyturn
-    zsh:  keyturn completion zsh > ~/.zfunc/_keyturn   (with ~/.zfunc in $fpath, before compinit)
-    fish: keyturn completion fish > ~/.config/fish/completions/keyturn.fish
-
-    Then start a new shell. Or for this shell alone: source <(keyturn completion bash)
-    """
-    from click.shell_completion import get_completion_class  # noqa: PLC0415
-
-    found = get_completion_class(shell)
-    assert found is not None  # noqa: S101 - the argument is one of SHELLS
-    made = found(click.get_current_context().find_root().command, {}, "keyturn", COMPLETES)
-    script = made.source_template % made.source_vars()
-    screen.say(script.rstrip())
-    screen.document({"shell": shell, "script": script})
-    return 0

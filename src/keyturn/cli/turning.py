@@ -1,4 +1,4 @@
-"""Commands that take turns: run and rotate; and how a command follows a sweep, tells of it, and is stopped.
+"""`keyturn run`, and how every command that takes turns follows a sweep, tells of it, and is stopped.
 
 The first Ctrl-C or SIGTERM starts no new turn; a second one exits at once. Both leave a record that the next run
 resumes. Never here: what a turn does.
@@ -47,49 +47,6 @@ def run(names: tuple[str, ...], wait: bool, config: str | None) -> int:
         charges = chosen(names, work.found)
         # whoever names one has mended something, or wants to know: it is looked at now, whatever it waits for
         return work.follow(charges, to_the_end=wait, force=[c.credential.key for c in charges] if names else ())
-
-
-@click.command()
-@options.SOME_NAMES
-@options.because(required=False, default="asked for by hand")
-@WAIT
-@click.option("--compromised", is_flag=True, help="Values are in wrong hands: they die without a drain. Asks first.")
-@click.option(
-    "--slot",
-    type=click.Choice(["primary", "secondary", "both"]),
-    help="With --compromised: whose value is in wrong hands.  [default: both]",
-)
-@click.option("--suspend", is_flag=True, help="With --compromised: refuse every caller until they are dead.")
-@options.YES
-@options.configured
-def rotate(
-    names: tuple[str, ...],
-    because: str,
-    wait: bool,
-    compromised: bool,
-    slot: str | None,
-    suspend: bool,
-    yes: bool,
-    config: str | None,
-) -> int:
-    """Rotate these credentials now, whatever their age. The waits that keep callers working stay.
-
-    With --compromised they do not: it tells which values die when, and who is cut off, and asks.
-    """
-    from keyturn.by_hand import request  # noqa: PLC0415
-
-    if not compromised and (slot or suspend or yes):
-        raise click.UsageError("--slot, --suspend and --yes belong to --compromised")
-    with working(options.read(config)) as work:
-        charges = chosen(names, work.found)
-        if compromised:
-            from keyturn.cli.emergency import SLOTS, replace  # noqa: PLC0415
-
-            slots = SLOTS[slot or "both"]
-            return replace(work, charges, slots, suspend=suspend, yes=yes, because=because, wait=wait)
-        for charge in charges:
-            change(work.keyturn, charge.credential, lambda r, at: request(r, because, at))
-        return work.follow(charges, to_the_end=wait, force=[charge.credential.key for charge in charges])
 
 
 # -------- a command at work
