@@ -235,6 +235,9 @@ class _Walk:
             how, writes = "Azure draws the value; read back by the next call", 1
         if step.record.stage is Stage.RENEW:
             return f"renew {slot}", how, "A1", writes
+        named = step.record.compromise
+        if named is not None and step.record.slot(slot).fingerprint in named.values:
+            return f"retire {slot}", "without a drain: its value is compromised", "A15", writes
         c = self.policy.consumers
         terms = f"cache {spell(c.cache)} + call {spell(c.longest_call)} + clocks {spell(self.policy.max_clock_skew)}"
         return f"retire {slot}", f"after {spell(self.policy.drain)} in which no sink shows it ({terms})", "A1", writes

@@ -289,6 +289,7 @@ def test_the_timeline_shows_the_drain_skipped() -> None:
     told = preview(sight.record, sight.seen, rules, world.clock.now(), live=sight.live)
     retires = next(line for line in told.lines if line.what.startswith("retire"))
     assert retires.offset < HOUR
+    assert (retires.detail, retires.rule) == ("without a drain: its value is compromised", "A15")
     assert told.stopped == ""
 
 
