@@ -111,6 +111,17 @@ def test_hold_and_release_ask_azure_nothing_and_stand_in_history(filled: Folder)
     assert "an audit" in filled.run("history", "fabrikam").stdout
 
 
+@pytest.mark.parametrize("command", ["hold", "rollback"])
+@pytest.mark.parametrize("given", [(), ("--because", ""), ("--because", " ")])
+def test_what_needs_a_reason_refuses_to_go_without_one_and_leaves_the_ledger_as_it_is(
+    filled: Folder, command: str, given: tuple[str, ...]
+) -> None:
+    done = filled.run(command, "fabrikam", *given)
+    assert (done.returncode, "--because" in done.stderr) == (2, True)
+    assert "Nothing was changed." in done.stderr
+    assert re.search(r"fabrikam +ok ", filled.run("status").stdout)
+
+
 def test_every_error_of_a_configuration_is_shown_at_once_with_its_place(folder: Folder) -> None:
     folder.write(CONTRADICTORY)
     done = folder.run("run")

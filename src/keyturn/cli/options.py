@@ -72,14 +72,15 @@ def configured(command: F) -> F:
 
 def because(*, required: bool, default: str = "") -> Callable[[F], F]:
     """`--because`: why a person asks for it; it goes into the history."""
-    return click.option(
-        "--because",
-        required=required,
-        default=None if required else default,
-        show_default=not required,
-        metavar="TEXT",
-        help="Why, for the history.",
-    )
+    if required:  # without a default: click takes one of None for an answer
+        return click.option("--because", required=True, callback=_worded, metavar="TEXT", help="Why, for the history.")
+    return click.option("--because", default=default, show_default=True, metavar="TEXT", help="Why, for the history.")
+
+
+def _worded(_: click.Context, __: click.Parameter, text: str) -> str:
+    if not text.strip():
+        raise click.UsageError("say why: --because TEXT goes into the history")
+    return text
 
 
 def read(config: str | None) -> Config:
