@@ -12,6 +12,8 @@ import pytest
 from keyturn.cli import COMMANDS
 from keyturn.cli.completing import fitting
 from keyturn.cli.shells import SHELLS
+from keyturn.ledgers.sql import SqlLedger
+from keyturn.model import Record
 from keyturn.reasons import REASONS, RULES
 from tests.cli.conftest import SIDS, Folder
 from tests.cli.test_commands import HEAVY, IMPORTED
@@ -132,3 +134,39 @@ def test_bash_completes_with_the_script(filled: Folder, tmp_path: Path) -> None:
     done = subprocess.run(["bash", "--norc", "-c", asked], cwd=filled.path, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[0] == "shop/legacy", done.stderr
     assert "-F _keyturn_completion keyturn" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "sid", ["two words", "a;touch stolen", "a`touch stolen`", "$(touch stolen)", "it's", 'a"b', "back\\slash", "a|b&c"]
+)
+def test_a_sid_that_a_stranger_chose_is_one_word_of_bash_and_runs_nothing(
+    filled: Folder, tmp_path: Path, sid: str
+) -> None:
+    """API Management allows all of these in a sid, and bash puts what it is offered on the line as it stands."""
+    _rename(filled, f"shop/{sid}")
+    program = tmp_path / "keyturn"
+    program.write_text(PROGRAM, encoding="utf-8")
+    program.chmod(0o700)
+    (filled.path / "script").write_text(filled.run("completion", "bash").stdout, encoding="utf-8")
+    asked = (
+        "source ./script; COMP_WORDS=(keyturn status shop/); COMP_CWORD=2; "
+        f"_keyturn_completion '{program}' shop/ status; "
+        'eval "set -- ${COMPREPLY[0]}"; printf "%s\\n" "$#" "$1"'
+    )
+    done = subprocess.run(["bash", "--norc", "-c", asked], cwd=filled.path, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["1", f"shop/{sid}"], done.stderr
+    assert not (filled.path / "stolen").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_name_with_a_line_break_or_an_escape_in_it_is_not_offered(filled: Folder, shell: str) -> None:
+    _rename(filled, "shop/a\nplain,rm", "shop/b\x1b[2J")
+    assert completed(filled, "status", "shop/", shell=shell) == completed(filled, "status", "shop/l", shell=shell)
+
+
+def _rename(folder: Folder, *ids: str) -> None:
+    """The first records in the ledger get these ids."""
+    folder.ledger.unlink()
+    with SqlLedger.open(f"sqlite:///{folder.ledger}") as ledger:
+        for at, id in enumerate([*ids, "shop/legacy"] if len(ids) > 1 else ids):
+            ledger.save(Record(key=f"/x/{at}", id=id), 0, [])

@@ -1,12 +1,15 @@
 """What a shell completes, by click's own mechanism.
 
 A shell asks at every press of the Tab key, so an answer is fast and never an error: whatever goes wrong completes to
-nothing. Names come from the ledger alone. Never here: a look at Azure.
+nothing. Names come from the ledger alone. A sid is somebody else's text: none may become more than one word of a
+command line. Never here: a look at Azure.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from typing import Final
 
 import click
 
@@ -25,7 +28,7 @@ def names(context: click.Context) -> list[str]:
     if view is None:
         return []
     with view:
-        return [record.id for record in view.records()]
+        return [record.id for record in view.records() if record.id.isprintable()]
 
 
 def fitting(known: list[str], incomplete: str) -> list[str]:
@@ -39,7 +42,12 @@ def fitting(known: list[str], incomplete: str) -> list[str]:
     return [end for end in found if found.count(end) == 1]
 
 
+_NOT_PLAIN: Final = re.compile(r"[^\w./@%,=-]")
+
+
 def escaped(each: str) -> str:
-    """As the shell takes it in: bash puts in what it is given as it stands, and a sid may hold spaces."""
-    bash = os.environ.get(COMPLETES, "").startswith("bash")
-    return each.replace(" ", "\\ ") if bash else each
+    """As the shell takes it in. zsh and fish quote what they are offered; bash puts it on the line as it stands, after
+    click's script has read every two backslashes as one."""
+    if not os.environ.get(COMPLETES, "").startswith("bash"):
+        return each
+    return _NOT_PLAIN.sub(r"\\\g<0>", each).replace("\\", "\\\\")
