@@ -119,6 +119,44 @@ def test_what_a_person_asked_for_begins_the_chapter_and_is_told_once() -> None:
     assert "because somebody asked for it: a partner left" in told
 
 
+def test_a_value_that_was_named_compromised_at_rest_begins_one_rotation() -> None:
+    life = Life()
+    leak(life)
+    follow(life.world, life.turn, "contoso", life.rules)
+    rotations = [head for head in headings(life.told()) if "otation" in head]
+    assert rotations == ["Rotation 1"]
+    assert "is compromised: on a public page" in "\n".join(life.told())
+
+
+def test_a_rotation_in_which_a_value_was_named_compromised_goes_on_if_it_had_published_nothing() -> None:
+    life = Life()
+    life.ask(lambda record, at: by_hand.request(record, "a partner left", at))
+    follow(life.world, life.turn, "contoso", life.rules, until=Stage.RENEW)
+    leak(life)
+    follow(life.world, life.turn, "contoso", life.rules)
+    lines = life.told()
+    assert [head for head in headings(lines) if "otation" in head] == ["Rotation 1"]
+    assert "is compromised: on a public page" in "\n".join(lines)
+
+
+def test_a_rotation_in_whose_place_a_compromise_put_another_did_not_come_to_its_end() -> None:
+    life = Life()
+    life.rotate(until=Stage.DRAIN)
+    leak(life)
+    follow(life.world, life.turn, "contoso", life.rules)
+    rotations = [head for head in headings(life.told()) if "otation" in head]
+    assert rotations == ["A rotation that did not come to its end", "Rotation 1"]
+
+
+def leak(life: Life) -> None:
+    """The active value is named as compromised, by a person."""
+    active = life.record.active
+    assert active is not None
+    value = life.record.slot(active).fingerprint
+    assert value is not None
+    life.ask(lambda record, at: by_hand.compromise(record, [value], "on a public page", at))
+
+
 def test_a_rotation_that_was_rolled_back_did_not_come_to_its_end() -> None:
     life = Life()
     life.rotate(until=Stage.DRAIN)

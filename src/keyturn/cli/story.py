@@ -17,8 +17,9 @@ from keyturn.cli.layout import Line, Piece, Tone, line, wrapped
 from keyturn.model import Event
 from keyturn.policy import spell
 
-ASKED, WAITED = "requested", "wait"
-BEGINS = frozenset({"due", "compromised"})
+ASKED, WAITED, NAMED = "requested", "wait", "compromised"
+"""NAMED: first a person says so; then, unless a rotation renews already, a turn begins one."""
+BEGINS = frozenset({"due", NAMED})
 ENDS = frozenset({"finish", "finish, retire later"})
 SHOWN = frozenset({"published", "repaired", "repaired in a rotation"})
 LEADS_TO = {
@@ -79,15 +80,21 @@ def chapters(events: Sequence[Event]) -> list[Chapter]:
     found: list[list[Event]] = []
     for event in events:
         now = found[-1] if found else []
-        kinds = {each.kind for each in now}
-        asked = bool(now) and now[0].kind == ASKED and kinds <= {ASKED, WAITED}
-        begins = event.kind in BEGINS | {ASKED} and not asked
         over = bool(now) and now[-1].kind in ENDS
-        if not now or begins or over:
+        if not now or over or _begins(event, now):
             found.append([])
         found[-1].append(event)
     ends = [each[0].at for each in found[1:]]
     return [Chapter(tuple(each), over) for each, over in zip_longest(found, ends)]
+
+
+def _begins(event: Event, now: Sequence[Event]) -> bool:
+    """Whether another rotation begins with it, after what is told in the chapter of `now`."""
+    kinds = {each.kind for each in now}
+    if event.kind not in BEGINS | {ASKED} or (now[0].kind in {ASKED, NAMED} and kinds <= {ASKED, NAMED, WAITED}):
+        return False
+    named_in_a_rotation = event.kind == NAMED and NAMED not in kinds and bool(kinds & (BEGINS | {ASKED}))
+    return not named_in_a_rotation
 
 
 def _heading(chapter: Chapter, number: int, *, last: bool, beginning: bool) -> Iterator[Line]:
