@@ -56,7 +56,7 @@ def show(name: str, slot: str, reveal: bool, config: str | None) -> int:
         if not reveal:
             click.confirm(f"Print the {slot} value of {credential.id} here?", abort=True, err=True)
         value = work.keyturn.keyring_of(credential).read_values(credential).of(Slot(slot))
-    screen.say(value.reveal())
+    screen.value(value.reveal())
     screen.document({"id": credential.id, "slot": slot, "value": value.reveal()})
     return 0
 

@@ -31,6 +31,8 @@ STYLES: dict[Tone, dict[str, Any]] = {
     Tone.DIM: {"dim": True},
 }
 """Every colour there is. What it means is said in words as well."""
+LAYOUT = "\n\t"
+"""What lays text out, and is no part of a name."""
 
 NEVER_RAN = "Nothing is known yet: the first `keyturn run` adopts what it finds."
 UNCHANGED = "Nothing was changed."
@@ -84,11 +86,26 @@ def acting(state: str = GOES_ON) -> None:
     _screen.state = state
 
 
+def tame(text: str, kept: str = "") -> str:
+    """Without what would steer a terminal, hide, or turn the reading order: sids, names and Azure's texts are somebody
+    else's."""
+    return "".join(each if each.isprintable() or each in kept else "?" for each in text)
+
+
 def say(line: str = "") -> None:
-    """A line for people; programs do not get it. Safe from any thread."""
+    """A line for people, or several; programs do not get it. Safe from any thread."""
+    _tell_people(tame(line, LAYOUT))
+
+
+def value(text: str) -> None:
+    """A value that somebody asked for, exactly as it is; programs do not get it."""
+    _tell_people(text)
+
+
+def _tell_people(text: str) -> None:
     if not _screen.json:
         with _screen.lock:
-            click.echo(line)
+            click.echo(text)
 
 
 def item(head: str, text: str) -> None:
@@ -99,12 +116,12 @@ def item(head: str, text: str) -> None:
 def show(lines: Iterable[Line]) -> None:
     """Lines in their tones, for people. Safe from any thread."""
     for pieces in lines:
-        say(in_tones(pieces, sys.stdout))
+        _tell_people(in_tones(pieces, sys.stdout))
 
 
 def in_tones(pieces: Line, stream: TextIO) -> str:
     """A line as text: in colours where the stream has them."""
-    return "".join(painted(piece.text, piece.tone, stream) for piece in pieces)
+    return "".join(painted(tame(piece.text), piece.tone, stream) for piece in pieces)
 
 
 def painted(text: str, tone: Tone, stream: TextIO) -> str:
@@ -128,8 +145,12 @@ def width() -> int | None:
 
 def whisper(line: str) -> None:
     """A line for people beside the result: on stderr."""
+    _tell_beside(tame(line, LAYOUT))
+
+
+def _tell_beside(text: str) -> None:
     with _screen.lock:
-        click.echo(line, err=True)
+        click.echo(text, err=True)
 
 
 def happened(kind: str, sentence: str, rule: str) -> str:
@@ -140,7 +161,7 @@ def happened(kind: str, sentence: str, rule: str) -> str:
 
 def warn(sentence: str) -> None:
     """Something that a person should look at; on stderr."""
-    whisper(f"{painted('warning:', Tone.ATTENTION, sys.stderr)} {sentence}")
+    _tell_beside(f"{painted('warning:', Tone.ATTENTION, sys.stderr)} {tame(sentence, LAYOUT)}")
 
 
 def speaks_json() -> bool:
@@ -150,7 +171,13 @@ def speaks_json() -> bool:
 def document(content: Any) -> None:
     """The one JSON document, or what makes it; people do not get it."""
     if _screen.json:
-        click.echo(json.dumps(content() if callable(content) else content, indent=2, ensure_ascii=False))
+        text = json.dumps(content() if callable(content) else content, indent=2, ensure_ascii=False)
+        click.echo("".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in text))
+
+
+def _escaped(letter: str) -> str:
+    """The same text for a program, and harmless on a terminal."""
+    return json.dumps(letter)[1:-1]
 
 
 # -------- what went wrong
@@ -197,17 +224,17 @@ def _next(error: KeyturnError) -> str:
 
 
 def _complain(sentence: str, state: str, hint: str) -> None:
-    what, *more = sentence.splitlines() or [""]
+    what, *more = tame(sentence, LAYOUT).splitlines() or [""]
     lines = [f"{painted('keyturn:', Tone.BAD, sys.stderr)} {what}", *(f"  {line}" for line in more)]
     if state:
         lines.append(f"  {state}")
     if hint:
         lines += textwrap.wrap(
-            f"Next: {hint}",
+            tame(f"Next: {hint}", LAYOUT),
             WIDTH,
             initial_indent="  ",
             subsequent_indent="        ",
             break_long_words=False,  # an ARM id is there to be copied
             break_on_hyphens=False,
         )
-    whisper("\n".join(lines))
+    _tell_beside("\n".join(lines))

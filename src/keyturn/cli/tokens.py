@@ -205,7 +205,7 @@ def _hand_out(place: _Place, made: Secret, bare: bool) -> int:
         f"Whoever has it may use it until then, or until its key is rotated."
     )
     shown = tokens.bare(made) if bare else made
-    screen.say(shown.reveal())
+    screen.value(shown.reveal())
     screen.document(
         {
             "emulated": place.emulated,
