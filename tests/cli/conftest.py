@@ -41,6 +41,10 @@ class Folder:
     def ledger(self) -> Path:
         return self.path / "keyturn.db"
 
+    @property
+    def configuration(self) -> str:
+        return (self.path / "keyturn.yaml").read_text(encoding="utf-8")
+
     def write(self, text: str) -> None:
         (self.path / "keyturn.yaml").write_text(text, encoding="utf-8")
 

@@ -29,6 +29,31 @@ def test_one_credential_in_full_fits_80_columns(filled: Folder, name: str) -> No
     assert max(len(line) for line in lines) <= 80
 
 
+LONG = (
+    "an audit of everybody who may read the vault, which goes on until Friday, or until its last question is answered"
+)
+
+
+def test_what_happened_and_what_went_wrong_fit_80_columns_word_by_word(filled: Folder) -> None:
+    filled.write(filled.configuration.replace("drain: 24h", "drain: 24h\n    settle: 1s"))
+    for arguments in (
+        ("hold", "fabrikam", "--because", LONG),
+        ("hold", "fabrikam", "--because", "again"),  # refused, with the reason of the hold
+        ("history",),
+        ("status", "fabrikam"),  # with a warning for the settle
+        ("status", "nobody"),
+    ):
+        lines = show(filled.path, *arguments, columns=80).seen.splitlines()
+        assert max(len(line) for line in lines) <= 80, arguments
+        if "nobody" not in arguments:
+            assert LONG in " ".join(line.strip() for line in lines), "no word is lost, and none is cut"
+
+
+def test_what_is_there_to_be_saved_is_as_wide_as_it_is(filled: Folder) -> None:
+    on_a_terminal = show(filled.path, "completion", "bash", columns=40).seen
+    assert on_a_terminal == filled.run("completion", "bash").stdout
+
+
 def test_colours_say_what_the_words_say(filled: Folder) -> None:
     sent = show(filled.path, "status", columns=140).sent
     assert re.search(rf"{re.escape(RED)}(?:\x1b\[1m)?held", sent)

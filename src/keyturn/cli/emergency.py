@@ -62,10 +62,10 @@ def _dying(work: Work, charge: Charge, slots: Collection[Slot], *, suspend: bool
 def _say(charge: Charge, dying: Sequence[CutOff], *, suspend: bool) -> None:
     screen.say(f"{charge.credential.id}: these values die without a drain")
     if suspend:
-        screen.say("  at once       every caller is refused, whatever its key, until it is activated again")
+        screen.say("  at once       every caller is refused, whatever its key, until it is activated again", below=16)
     for each in dying:
         why = "" if each.named else " (takes the fresh value)"
-        screen.say(f"  {_when(each.after):<13} {each.slot}{why}: {each.who}")
+        screen.say(f"  {_when(each.after):<13} {each.slot}{why}: {each.who}", below=16)
     if not dying:
         screen.say("  none: what these slots held is dead already")
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import textwrap
 import threading
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, TextIO
 
 import click
 
-from keyturn.cli.layout import Line, Tone, wrapped
+from keyturn.cli.layout import INDENT, Line, Tone, wrapped
 from keyturn.errors import KeyturnError, Misconfigured
 
 WIDTH = 100
 """Prose is not wider than this, however wide the terminal is."""
+STANDARD = 80
+"""Columns of a terminal that does not say how wide it is."""
 STYLES: dict[Tone, dict[str, Any]] = {
     Tone.PLAIN: {},
     Tone.OK: {"fg": "green"},
@@ -33,6 +34,8 @@ STYLES: dict[Tone, dict[str, Any]] = {
 """Every colour there is. What it means is said in words as well."""
 LAYOUT = "\n\t"
 """What lays text out, and is no part of a name."""
+TIMED = len("2026-01-05 08:00:00  ")
+"""Where a line that begins with a time goes on."""
 
 NEVER_RAN = "Nothing is known yet: the first `keyturn run` adopts what it finds."
 UNCHANGED = "Nothing was changed."
@@ -92,9 +95,27 @@ def tame(text: str, kept: str = "") -> str:
     return "".join(each if each.isprintable() or each in kept else "?" for each in text)
 
 
-def say(line: str = "") -> None:
-    """A line for people, or several; programs do not get it. Safe from any thread."""
-    _tell_people(tame(line, LAYOUT))
+def say(line: str = "", *, below: int | None = None) -> None:
+    """A line for people, or several, within the width of their terminal; programs do not get it. What does not fit goes
+    on at column `below`, or a little behind where the line begins. Safe from any thread."""
+    _tell_people(fitted(tame(line, LAYOUT), width(), below=below))
+
+
+def whole(text: str) -> None:
+    """The same, however wide its lines are: it is there to be saved."""
+    _tell_people(tame(text, LAYOUT))
+
+
+def fitted(text: str, columns: int | None, *, below: int | None = None) -> str:
+    """Its lines in at most so many columns, longer only where a single word is; None: as they are."""
+    if columns is None:
+        return text
+    told = []
+    for each in text.split("\n"):
+        own = len(each) - len(each.lstrip())
+        goes_on = own + len(INDENT) if below is None else below
+        told += [each] if len(each) <= columns else wrapped(each[:own], each[own:], columns, below=goes_on)
+    return "\n".join(told)
 
 
 def value(text: str) -> None:
@@ -138,14 +159,23 @@ def first_sentence(text: str) -> str:
     return text.partition(". ")[0].removesuffix(".") + "."
 
 
-def width() -> int | None:
-    """The columns of the terminal; None where stdout is none: whatever reads it gets whole lines."""
-    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
+def width(stream: TextIO | None = None) -> int | None:
+    """The columns of the terminal behind stdout, or another stream; None where there is none: whatever reads it gets
+    whole lines."""
+    stream = stream or sys.stdout
+    if not stream.isatty():
+        return None
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(stream.fileno()).columns or STANDARD
+    return STANDARD
 
 
 def whisper(line: str) -> None:
     """A line for people beside the result: on stderr."""
-    _tell_beside(tame(line, LAYOUT))
+    _tell_beside(fitted(tame(line, LAYOUT), width(sys.stderr)))
 
 
 def _tell_beside(text: str) -> None:
@@ -161,7 +191,7 @@ def happened(kind: str, sentence: str, rule: str) -> str:
 
 def warn(sentence: str) -> None:
     """Something that a person should look at; on stderr."""
-    _tell_beside(f"{painted('warning:', Tone.ATTENTION, sys.stderr)} {tame(sentence, LAYOUT)}")
+    _headed("warning:", Tone.ATTENTION, [f"warning: {sentence}"])
 
 
 def speaks_json() -> bool:
@@ -201,7 +231,7 @@ def trouble(where: str, error: KeyturnError) -> int:
 def fail_with(error: KeyturnError) -> int:
     """The same for an error of keyturn's own."""
     if _screen.debug:
-        whisper(traceback.format_exc())
+        _tell_beside(tame(traceback.format_exc(), LAYOUT))
     if isinstance(error, Misconfigured) and error.where:
         whisper("\n".join(error.problems))
         wrong = len(error.problems)
@@ -214,7 +244,7 @@ def fail_with(error: KeyturnError) -> int:
 def fail_by_defect(error: Exception) -> int:
     """A defect of ours. Its text could hold anything, so only its type is named."""
     if _screen.debug:
-        whisper(traceback.format_exc())
+        _tell_beside(tame(traceback.format_exc(), LAYOUT))
     return fail(f"a defect: {type(error).__name__}; run with --debug to see where, and please report it", "", code=1)
 
 
@@ -224,17 +254,17 @@ def _next(error: KeyturnError) -> str:
 
 
 def _complain(sentence: str, state: str, hint: str) -> None:
-    what, *more = tame(sentence, LAYOUT).splitlines() or [""]
-    lines = [f"{painted('keyturn:', Tone.BAD, sys.stderr)} {what}", *(f"  {line}" for line in more)]
+    what, *more = sentence.splitlines() or [""]
+    lines = [f"keyturn: {what}", *(f"  {line}" for line in more)]
     if state:
         lines.append(f"  {state}")
     if hint:
-        lines += textwrap.wrap(
-            tame(f"Next: {hint}", LAYOUT),
-            WIDTH,
-            initial_indent="  ",
-            subsequent_indent="        ",
-            break_long_words=False,  # an ARM id is there to be copied
-            break_on_hyphens=False,
-        )
-    _tell_beside("\n".join(lines))
+        # broken nowhere but between words: an ARM id is there to be copied
+        lines += wrapped("  Next: ", hint, min(width(sys.stderr) or WIDTH, WIDTH))
+    _headed("keyturn:", Tone.BAD, lines)
+
+
+def _headed(head: str, tone: Tone, lines: Iterable[str]) -> None:
+    """On stderr, what begins with a word in a tone; the lengths of lines are those without any."""
+    text = "\n".join(fitted(tame(each, LAYOUT), width(sys.stderr)) for each in lines)
+    _tell_beside(f"{painted(head, tone, sys.stderr)}{text.removeprefix(head)}")

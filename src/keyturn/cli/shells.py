@@ -31,6 +31,6 @@ def completion(shell: str) -> int:
     assert found is not None  # noqa: S101 - the argument is one of SHELLS
     made = found(click.get_current_context().find_root().command, {}, "keyturn", COMPLETES)
     script = made.source_template % made.source_vars()
-    screen.say(script.rstrip())
+    screen.whole(script.rstrip())
     screen.document({"shell": shell, "script": script})
     return 0

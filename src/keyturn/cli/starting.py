@@ -60,7 +60,7 @@ def init(service: str | None, out: str, force: bool, vault: str | None, cloud: s
     found = inventory.describe(arm, _service_id(arm, service))
     text = write(found, choices)
     if out == STDOUT:
-        screen.say(text.rstrip("\n"))
+        screen.whole(text.rstrip("\n"))
     else:
         _save(Path(out), text, force)
         options.clock_line(begin, arm.clock.now())

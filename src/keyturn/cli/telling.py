@@ -73,4 +73,4 @@ def _plain(found: Sequence[HistoryLine], names: Mapping[str, str]) -> None:
     for line in found:
         where = f"  {names.get(line.key, line.key)}" if names else ""
         told = screen.happened(line.event.kind, line.event.sentence, line.event.rule)
-        screen.say(f"{line.event.at:%Y-%m-%d %H:%M:%S}{where}  {told}")
+        screen.say(f"{line.event.at:%Y-%m-%d %H:%M:%S}{where}  {told}", below=screen.TIMED)

@@ -64,7 +64,8 @@ def change(
 
 def tell(name: str, event: Event) -> None:
     """One line per thing that happened."""
-    screen.say(f"{event.at:%Y-%m-%d %H:%M:%S}  {name}  {screen.happened(event.kind, event.sentence, event.rule)}")
+    told = screen.happened(event.kind, event.sentence, event.rule)
+    screen.say(f"{event.at:%Y-%m-%d %H:%M:%S}  {name}  {told}", below=screen.TIMED)
 
 
 class _Teller:
