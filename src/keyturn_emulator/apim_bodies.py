@@ -6,7 +6,6 @@ changes, or echoing a bad key value in an error: a message names the field and t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,6 +13,7 @@ from typing import Any, Final
 from keyturn_emulator.apim import STATES, ApimService
 from keyturn_emulator.arm_errors import ArmError, invalid_content, invalid_fields
 from keyturn_emulator.propagation import SLOTS
+from keyturn_emulator.wire import read_json
 
 Reader = Callable[[ApimService, Any], Any]
 Fields = Mapping[str, tuple[str, Reader]]  # field on the wire -> field of the entity, and how to read it
@@ -153,7 +153,7 @@ def demand(values: Mapping[str, Any], known: Fields, *names: str) -> None:
 def object_of(body: bytes) -> dict[str, Any]:
     """A body that is an object. Raises ArmError 400 for any other."""
     try:
-        content = json.loads(body)
+        content = read_json(body)
     except ValueError:
         raise invalid_content("The body is no JSON") from None
     if not isinstance(content, dict):

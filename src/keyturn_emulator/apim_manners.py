@@ -18,6 +18,7 @@ from keyturn_emulator.switches import is_on
 from keyturn_emulator.wire import Answer, indented_json_answer
 
 PAGE: Final = 100  # azure-facts 1.4
+LONGEST_NUMBER: Final = 18  # digits
 SERVICE: Final = "subscriptions/{azure}/resourceGroups/{group}/providers/Microsoft.ApiManagement/service/{service}"
 ACTION: Final = "Microsoft.ApiManagement/service"
 LISTING: Final = frozenset({"$filter", "$top", "$skip"})
@@ -85,7 +86,7 @@ def number(visit: Visit, name: str, default: int, least: int) -> int:
     given = visit.call.param(name)
     if given is None:
         return default
-    if not given.isascii() or not given.isdigit() or int(given) < least:
+    if not given.isascii() or not given.isdigit() or len(given) > LONGEST_NUMBER or int(given) < least:
         raise invalid_fields((name, f"The value must be a whole number of at least {least}"))
     return int(given)
 

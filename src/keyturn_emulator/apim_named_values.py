@@ -9,7 +9,6 @@ official client made from it; ETags and If-Match are taken to be as for other en
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,7 +19,7 @@ from keyturn_emulator.arm_errors import entity_not_found, invalid_content, inval
 from keyturn_emulator.arm_routes import Row, Visit
 from keyturn_emulator.named_values import NamedValue
 from keyturn_emulator.switches import is_on
-from keyturn_emulator.wire import Answer, indented_json_answer, json_answer
+from keyturn_emulator.wire import Answer, indented_json_answer, json_answer, read_json
 
 MOST_TAGS: Final = 32
 _ID: Final = re.compile(r"[^*#&+:<>?]{1,256}")
@@ -124,7 +123,7 @@ def _write(visit: Visit, wanted: NamedValue, *, done: int, accepted: int) -> Ans
 def _read(body: bytes) -> dict[str, Any]:
     """The fields of a body by their names in NamedValue. Raises ArmError 400 naming each that is unknown or wrong."""
     try:
-        content = json.loads(body)
+        content = read_json(body)
     except ValueError:
         raise invalid_content("The body is no JSON") from None
     if not isinstance(content, dict) or not isinstance(content.get("properties"), dict):

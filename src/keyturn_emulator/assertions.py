@@ -170,7 +170,7 @@ def _moment(seconds: float) -> str:
 
 def _short(text: object) -> str:
     """As much of a presented claim as a refusal repeats."""
-    return str(text)[:_LONGEST_SHOWN]
+    return str(text)[:_LONGEST_SHOWN].encode("utf-8", "replace").decode()
 
 
 def _certificate(pem: str) -> x509.Certificate:

@@ -11,7 +11,6 @@ anything that Azure would answer.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +26,7 @@ from keyturn_emulator.keyvault import SecretVersion, Vault
 from keyturn_emulator.propagation import SLOTS, Slot
 from keyturn_emulator.seed import SeedError
 from keyturn_emulator.switches import SWITCHES, is_on
-from keyturn_emulator.wire import Answer, Call, json_answer
+from keyturn_emulator.wire import Answer, Call, json_answer, read_json
 
 PREFIX = "/_emulator/"
 LONGEST_WAIT = 60.0  # machine seconds of a long poll
@@ -58,7 +57,7 @@ class ControlCall:
     def json(self, *fields: str) -> dict[str, Any]:
         """The body as an object that holds nothing but `fields`. Raises _Refused naming the stranger."""
         try:
-            body = json.loads(self.call.body or b"{}")
+            body = read_json(self.call.body or b"{}")
         except ValueError as error:
             raise _Refused(400, "the body is no JSON") from error
         if not isinstance(body, dict):
@@ -184,7 +183,7 @@ class ControlRoom:
 
     def _seed(self, request: ControlCall) -> dict[str, Any]:
         try:
-            body = json.loads(request.call.body)
+            body = read_json(request.call.body)
             self._azure.load(body)
         except SeedError as error:
             raise _Refused(400, str(error)) from error
@@ -227,7 +226,7 @@ class ControlRoom:
         return {name: is_on(self._azure.world, name) for name in SWITCHES}
 
     def _set_switches(self, request: ControlCall) -> dict[str, bool]:
-        body = json.loads(request.call.body or b"{}")
+        body = read_json(request.call.body or b"{}")
         if not isinstance(body, dict) or not all(isinstance(value, bool) for value in body.values()):
             raise _Refused(400, "switches are an object of true and false")
         if strange := body.keys() - SWITCHES.keys():
@@ -408,7 +407,7 @@ async def _first_of(due: asyncio.Future[None], closed: asyncio.Event, seconds: f
 
 def _any_json(request: ControlCall) -> Any:
     try:
-        return json.loads(request.call.body)
+        return read_json(request.call.body)
     except ValueError as error:
         raise _Refused(400, "the body is no JSON") from error
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 import uuid
 from collections import deque
@@ -23,7 +22,7 @@ from urllib.parse import quote, unquote
 
 from keyturn_emulator import entra, rbac
 from keyturn_emulator.entra import Principal, TokenFault
-from keyturn_emulator.wire import Answer, Call, json_answer
+from keyturn_emulator.wire import Answer, Call, json_answer, read_json
 from keyturn_emulator.world import World
 
 HOST_SUFFIX = ".vault.azure.net"
@@ -31,6 +30,7 @@ HOST_SUFFIX = ".vault.azure.net"
 API_VERSIONS = ("2016-10-01", "7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01", "2026-04-01")
 WITHOUT_RECOVERABLE_DAYS = frozenset({"2016-10-01", "7.0"})  # azure-recorded 10
 PAGE_SIZE = 25
+LONGEST_NUMBER = 18  # digits
 MAX_VALUE_BYTES = 25 * 1024
 MAX_TAGS = 15
 MAX_TAG_LENGTH = 256
@@ -555,7 +555,7 @@ def _page_size(call: Call) -> int:
     text = call.param("maxresults")
     if text is None:
         return PAGE_SIZE
-    if not text.isdecimal() or not 1 <= int(text) <= PAGE_SIZE:
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER or not 1 <= int(text) <= PAGE_SIZE:
         raise _bad(f"Invalid parameter: maxresults: it must be between 1 and {PAGE_SIZE}.")
     return int(text)
 
@@ -606,7 +606,7 @@ def _read_update(turn: _Turn) -> dict[str, Any]:
 
 def _read_body(call: Call, fields: frozenset[str]) -> dict[str, Any]:
     try:
-        body = json.loads(call.body)
+        body = read_json(call.body)
     except ValueError as error:
         raise _bad("The request body is no JSON.") from error
     if not isinstance(body, dict):

@@ -44,6 +44,10 @@ _FUNCTIONS: Final[Mapping[str, Compare]] = {
 _TOKEN: Final = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<word>[\w/.]+)|(?P<sign>[(),]))")
 
 
+DEEPEST: Final = 30
+"""Parentheses within parentheses; nobody knows how many Azure reads."""
+
+
 class FilterNotServed(ValueError):
     """The filter says something that is not documented; the text names it and where it stands."""
 
@@ -69,6 +73,7 @@ class _Reader(Generic[Entity]):
         self._fields = fields
         self._tokens = self._cut(text)
         self._next = 0
+        self._depth = 0
 
     def whole(self) -> Meets[Entity]:
         found = self._either()
@@ -106,7 +111,11 @@ class _Reader(Generic[Entity]):
 
     def _in_parentheses(self) -> Meets[Entity]:
         self._expect("(")
+        self._depth += 1
+        if self._depth > DEEPEST:
+            self._refuse(f"more than {DEEPEST} parentheses within each other")
         inner = self._either()
+        self._depth -= 1
         self._expect(")")
         return inner
 

@@ -56,6 +56,18 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+def read_json(body: bytes) -> Any:
+    """What a body says. Raises ValueError for no JSON, for what is nested beyond reading, and for a text that cannot be
+    written again: half of a surrogate pair would spoil every later answer that repeats it.
+    """
+    try:
+        content = json.loads(body)
+        json.dumps(content, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return content
+
+
 def json_answer(status: int, payload: Any, headers: Mapping[str, str] | None = None) -> Answer:
     """A compact JSON answer (action results, errors and service bodies: azure-recorded 6)."""
     body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
