@@ -120,6 +120,9 @@ class ManagedIdentityRoom:
 
 
 def _check_metadata(call: Call) -> None:
+    """Whoever a proxy brings is no program of this machine: that is what both headers are about."""
+    if "x-forwarded-for" in call.headers:
+        raise _Refused("invalid_request", "The emulator's endpoint takes no request that was forwarded")
     if call.headers.get("metadata", "").lower() != "true":
         raise _Refused("invalid_request", "Required metadata header not specified")
 

@@ -748,6 +748,11 @@ SECTIONS: Final = (
                 "400 `ValidationError`",
             ),
             Claim(
+                "no-forwarded-request",
+                "A request for a managed identity's token with `X-Forwarded-For`",
+                "400 `invalid_request`",
+            ),
+            Claim(
                 "api-versions-whose-manners",
                 "api-versions whose manners nobody recorded, previews among them",
                 "400 naming those that are served",

@@ -165,6 +165,16 @@ def test_without_its_header_the_machines_endpoint_refuses(azure: RunningEmulator
     )
 
 
+@pytest.mark.witness("no-forwarded-request")
+def test_a_request_that_was_forwarded_gets_no_token(azure: RunningEmulator) -> None:
+    address = f"{azure.ready['machine']}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={ARM}"
+    asked = {"Metadata": "true"}
+    assert requests.get(address, headers=asked, timeout=10).status_code == 200
+    told = requests.get(address, headers={**asked, "X-Forwarded-For": "203.0.113.9"}, timeout=10)
+    assert (told.status_code, told.json()["error"]) == (400, "invalid_request")
+    assert "access_token" not in told.text
+
+
 @pytest.mark.witness("app-services-endpoint-asks")
 @pytest.mark.parametrize("header", ["", "wrong", "é"])
 def test_without_the_programs_header_app_service_refuses(azure: RunningEmulator, header: str) -> None:
