@@ -557,17 +557,27 @@ class Turn:
     def _let_in(
         self, credential: Credential, policy: Policy, record: Record, version: int, let_in: plan.LetIn, look: Look
     ) -> Look | None:
-        """Activate what was suspended; the next look tells whether it is. Raises NotSent."""
+        """Activate what was suspended, and see whether it is; whatever it is not gets a pause. Raises NotSent."""
         answer = self._keyring.enable(credential, True, let_in.etag or "*", self._send_by(look, policy))
-        if isinstance(answer, NotApplied) and answer.status != 412:
-            told = outcome.learn_no_answer(
-                record, answer.sentence, policy, self._clock.now(), hint=answer.hint, refused=True
-            )
-            self._save(told[0], version, [told[1]])
+        sentence, hint, after, refused = f"{credential.id} was activated and does not show it yet", "", 0.0, False
+        if isinstance(answer, Applied) and self._is_active(credential):
+            return None
+        if isinstance(answer, NotApplied):
+            sentence, hint, after = answer.sentence, answer.hint, answer.after or 0.0
+            refused = answer.status not in {412, 429}  # a moment's business of others, and no reason to park
         elif isinstance(answer, Uncertain):
-            told = outcome.learn_no_answer(record, answer.sentence, policy, self._clock.now())
-            self._save(told[0], version, [told[1]])
+            sentence = answer.sentence
+        told = outcome.learn_no_answer(
+            record, sentence, policy, self._clock.now(), hint=hint, refused=refused, after=after
+        )
+        self._save(told[0], version, [told[1]])
         return None
+
+    def _is_active(self, credential: Credential) -> bool:
+        try:
+            return self._keyring.read(credential).state == ACTIVE
+        except KeyturnError:
+            return False
 
     def _tags(self, credential: Credential, policy: Policy, record: Record, slot: Slot) -> Tags:
         now = self._clock.now()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from keyturn import by_hand
 from keyturn.errors import NeedsPerson, Refused, TryAgain, Unclear
-from keyturn.model import Kind, Mode, NotApplied, Record, Slot, Stage
+from keyturn.model import Credential, Kind, Mode, NotApplied, Record, Slot, Stage
 from keyturn.policy import DAY, HOUR, MINUTE, Policy, Retire, TokenKind, TokenSpec
+from keyturn.ports import Entity
 from keyturn.preview import preview
 from keyturn.testing import LATE, LOST, NEVER, Crash, MemoryCaller, World
 from keyturn.turn import Turn
@@ -396,3 +398,41 @@ def test_what_somebody_else_suspended_stays_suspended() -> None:
     assert world.keyring.entities[SID].state == "suspended"
     assert record.waiting is not None
     assert record.waiting.reason == "not-active"
+
+
+@pytest.mark.parametrize("busy", [412, 429])
+def test_while_activating_is_refused_it_is_tried_again_after_pauses_and_in_no_loop(busy: int) -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    name_it(world, turn, rules, suspend=True)
+    refused = NotApplied(status=busy, code="PreconditionFailed", sentence="busy", after=120 if busy == 429 else None)
+    follow(world, turn, SID, rules, until=Stage.PROVE)
+    world.script.fault("enable", refused, times=10_000)
+    before = world.script.passed.count("enable")
+    record = soon(world, turn, rules, span=HOUR)
+    assert 1 <= world.script.passed.count("enable") - before <= 13
+    assert record.waiting is not None
+    assert record.waiting.reason == "unreachable"
+    world.script.faults.clear()
+    soon(world, turn, rules, span=HOUR)
+    assert world.keyring.entities[SID].state == "active"
+
+
+def test_an_activation_that_does_not_show_yet_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read of Azure may be a little older than a write."""
+    rules = policy()
+    world, turn = rotated(rules)
+    name_it(world, turn, rules, suspend=True)
+    follow(world, turn, SID, rules, until=Stage.PROVE)
+    read = world.keyring.read
+
+    def stale(credential: Credential) -> Entity:
+        return msgspec.structs.replace(read(credential), state="suspended")
+
+    monkeypatch.setattr(world.keyring, "read", stale)
+    before = world.script.passed.count("enable")
+    soon(world, turn, rules, span=30 * MINUTE)
+    assert 1 <= world.script.passed.count("enable") - before <= 6
+    monkeypatch.undo()
+    record = soon(world, turn, rules, span=2 * HOUR)
+    assert (record.stage, record.compromise) == (Stage.IDLE, None)
