@@ -864,18 +864,24 @@ def _at_rest(s: Scene) -> Scene:
     """The scene of a credential that is as it should be."""
     record = worked(s.record).but(looked_at=s.now, turning=None, target=None)
     if record.compromise is not None:
-        record = record.but(compromise=msgspec.structs.replace(record.compromise, look_at=_look_again_at(s)))
+        record = record.but(compromise=msgspec.structs.replace(record.compromise, look_at=_landed_by(s)))
     if record.slot(s.active).published_at is None:  # somebody else published it: its age counts from here
         record = record.with_slot(s.active, published_at=s.now)
     return Scene(record, s.seen, s.policy, s.now)
 
 
-def _look_again_at(s: Scene) -> datetime | None:
+def _landed_by(s: Scene) -> datetime | None:
     """When whatever publish of a compromised value was in the air at its death has landed (rule A15, trace V15)."""
     named = s.record.compromise
     if named is None:
         return None
     return s.now + s.policy.settling if named.look_at is None else min(named.look_at, s.now + s.policy.settling)
+
+
+def _look_again_at(s: Scene) -> datetime | None:
+    """The same as an instant to wait for: a look that is due, and proves nothing by a wrong clock, comes in a while."""
+    at = _landed_by(s)
+    return None if at is None else max(at, s.now + backoff(1))
 
 
 def _wait_start(s: Scene) -> Step:

@@ -436,3 +436,18 @@ def test_an_activation_that_does_not_show_yet_is_given_time(monkeypatch: pytest.
     monkeypatch.undo()
     record = soon(world, turn, rules, span=2 * HOUR)
     assert (record.stage, record.compromise) == (Stage.IDLE, None)
+
+
+def test_the_last_look_waits_for_a_wrong_clock_and_in_no_loop() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    name_it(world, turn, rules)
+    while world.record(SID).stage is not Stage.IDLE or getattr(world.record(SID).compromise, "look_at", None) is None:
+        turn.advance(world.credential(SID), rules)
+        world.clock.move(MINUTE)
+    world.clock.move(rules.settling)
+    world.clock.ahead = 10 * MINUTE
+    assert len(turn.advance(world.credential(SID), rules).rows) <= 2
+    assert world.record(SID).compromise is not None
+    world.clock.ahead = timedelta(0)
+    assert soon(world, turn, rules, span=30 * MINUTE).compromise is None
