@@ -160,8 +160,9 @@ def vouch(record: Record, quiet_since: datetime, because: str, now: datetime) ->
 
 
 def take_over(record: Record, ledger: str, because: str, now: datetime) -> tuple[Record, Event]:
-    """A person says that this ledger succeeds another whose tags the sinks carry (rule A10); adoption starts anew."""
-    blank = Record(key=record.key, id=record.id, succeeds=ledger, since=now)
+    """A person says that this ledger succeeds another whose tags the sinks carry (rule A10); adoption starts anew.
+    What was named as compromised stays named."""
+    blank = Record(key=record.key, id=record.id, succeeds=ledger, since=now, compromise=record.compromise)
     return blank, Event(at=now, kind="take-over", sentence=because, rule="A10", facts={"ledger": ledger})
 
 

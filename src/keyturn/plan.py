@@ -540,6 +540,7 @@ def _ledger_is_old(s: Scene) -> bool:
 def _relearn(s: Scene) -> Step:
     blank = Record(key=s.record.key, id=s.record.id, rotations=s.record.rotations, policy=s.record.policy)
     record = blank.but(seq=_highest_seq(s), requested=s.record.requested, since=s.now)
+    record = record.but(compromise=s.record.compromise)  # what a person said of values, and who is to be let in again
     sentence = "the sinks are newer than the ledger: it was restored from a backup, so everything is learned anew"
     event = Event(at=s.now, kind="relearn", sentence=sentence, rule="A10")
     return Step(record=record, row="old ledger", event=event)

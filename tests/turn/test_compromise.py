@@ -451,3 +451,40 @@ def test_the_last_look_waits_for_a_wrong_clock_and_in_no_loop() -> None:
     assert world.record(SID).compromise is not None
     world.clock.ahead = timedelta(0)
     assert soon(world, turn, rules, span=30 * MINUTE).compromise is None
+
+
+@pytest.mark.parametrize("suspend", [False, True])
+def test_a_ledger_that_turns_out_to_be_old_forgets_no_compromise(suspend: bool) -> None:
+    """It was restored from a backup; a person names the values before any turn has noticed."""
+    rules = policy()
+    world = World()
+    world.add(SID)
+    turn = keyturn(world)
+    turn.advance(world.credential(SID), rules)
+    backup = world.ledger.backup()
+    follow(world, turn, SID, rules)
+    world.ledger.restore(backup)
+    leaked = values(world)
+    name_it(world, turn, rules, suspend=suspend)
+    record = soon(world, turn, rules, span=4 * HOUR)
+    assert "relearn" in {line.event.kind for line in world.ledger.lines}
+    well(world, record, leaked)
+    assert record.compromise is None
+
+
+def test_taking_over_another_ledger_forgets_no_compromise() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules, suspend=True)
+    tags = world.sinks[SID][0].tags
+    assert tags is not None
+    world.sinks[SID][0].put(world.sinks[SID][0].value, msgspec.structs.replace(tags, ledger="ledger-0"))
+    record = turn.advance(world.credential(SID), rules).record
+    assert record.hold is not None
+    assert record.hold.reason == "another-keyturn"
+    stored = world.ledger.stored[record.key]
+    taken, event = by_hand.take_over(stored.record, "ledger-0", "it is lost", world.clock.now())
+    world.ledger.save(taken, stored.version, [event])
+    well(world, soon(world, turn, rules, span=4 * HOUR), leaked)
+    assert world.keyring.entities[SID].state == "active"
