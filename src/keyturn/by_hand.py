@@ -134,7 +134,7 @@ def compromise(
         rule="A15",
         facts={"slots": ",".join(slots), "suspended": str(suspended).lower()},
     )
-    going = record.but(compromise=named, hold=None, not_before=None, waiting=None, rolling_back=False)
+    going = worked(record).but(compromise=named, hold=None, not_before=None, waiting=None, rolling_back=False)
     return going, event
 
 

@@ -488,3 +488,20 @@ def test_taking_over_another_ledger_forgets_no_compromise() -> None:
     world.ledger.save(taken, stored.version, [event])
     well(world, soon(world, turn, rules, span=4 * HOUR), leaked)
     assert world.keyring.entities[SID].state == "active"
+
+
+def test_what_was_parked_before_it_was_named_is_not_parked_again_at_the_first_failure() -> None:
+    rules = policy(park_after=3 * DAY)
+    world, turn = rotated(rules)
+    world.sinks[SID][0].problem = Refused("may not read", status=403, code="Forbidden")
+    for _ in range(400):
+        world.clock.move(HOUR)
+        turn.advance(world.credential(SID), rules, force=True)
+    hold = world.record(SID).hold
+    assert hold is not None
+    assert hold.reason == "parked"
+    leaked = values(world)
+    name_it(world, turn, rules)
+    assert turn.advance(world.credential(SID), rules).record.hold is None
+    world.sinks[SID][0].problem = None
+    well(world, soon(world, turn, rules, span=3 * HOUR), leaked)
