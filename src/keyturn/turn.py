@@ -650,14 +650,26 @@ class Turn:
         self, credential: Credential, policy: Policy, slots: Collection[Slot], *, because: str, suspend: bool = False
     ) -> None:
         """Name the values that these slots hold now as compromised (rule A15); `suspend` locks every caller out until
-        they are dead. The next turn acts. Raises NeedsPerson, Refused, TryAgain, Gone, Conflict, LedgerFault."""
-        stored, look = self._known(credential, policy)
-        values = [kept for slot in slots if (kept := stored.record.slot(slot).fingerprint) is not None]
-        suspends = suspend and look.seen.state == ACTIVE
-        named, event = by_hand.compromise(stored.record, values, because, self._clock.now(), suspended=suspends)
-        self._save(named, stored.version, [event])
+        they are dead. The next turn acts. Raises NeedsPerson, Refused, TryAgain, Gone, Unclear, LedgerFault."""
+        look, suspends = self._name(credential, policy, slots, because, suspend=suspend)
         if suspends:
             self._suspend(credential, policy, look)
+
+    def _name(
+        self, credential: Credential, policy: Policy, slots: Collection[Slot], because: str, *, suspend: bool
+    ) -> tuple[Look, bool]:
+        """Save that they are named, once more where somebody else saves first; whether it is to be suspended."""
+        while True:
+            try:
+                stored, look = self._known(credential, policy)
+                values = [kept for slot in slots if (kept := stored.record.slot(slot).fingerprint) is not None]
+                suspends = suspend and look.seen.state == ACTIVE
+                now = self._clock.now()
+                named, event = by_hand.compromise(stored.record, values, because, now, suspended=suspends)
+                self._save(named, stored.version, [event])
+            except Conflict:
+                continue
+            return look, suspends
 
     def _suspend(self, credential: Credential, policy: Policy, look: Look) -> None:
         """The record says already that it is to be activated again: whatever comes of this, the turns get it right."""

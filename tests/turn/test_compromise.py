@@ -505,3 +505,17 @@ def test_what_was_parked_before_it_was_named_is_not_parked_again_at_the_first_fa
     assert turn.advance(world.credential(SID), rules).record.hold is None
     world.sinks[SID][0].problem = None
     well(world, soon(world, turn, rules, span=3 * HOUR), leaked)
+
+
+def test_naming_goes_on_where_another_keyturn_saves_meanwhile() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    other = keyturn(world)
+    world.script.at("read", lambda: void(other.advance(world.credential(SID), rules, force=True)))
+    name_it(world, turn, rules)
+    well(world, soon(world, turn, rules), leaked)
+
+
+def void(_: object) -> None:
+    """A trap's answer reaches nobody."""
