@@ -32,7 +32,7 @@ from keyturn.errors import (
 )
 from keyturn.failing import governed
 from keyturn.minting import TokenSink, presented
-from keyturn.model import Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot, Stage, TokenLife
+from keyturn.model import Compromise, Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot, Stage, TokenLife
 from keyturn.policy import Pace, Policy, TokenSpec, due, due_at
 from keyturn.ports import (
     Answer,
@@ -651,14 +651,15 @@ class Turn:
     ) -> None:
         """Name the values that these slots hold now as compromised (rule A15); `suspend` locks every caller out until
         they are dead. The next turn acts. Raises NeedsPerson, Refused, TryAgain, Gone, Unclear, LedgerFault."""
-        look, suspends = self._name(credential, policy, slots, because, suspend=suspend)
-        if suspends:
-            self._suspend(credential, policy, look)
+        before, named, look = self._name(credential, policy, slots, because, suspend=suspend)
+        if suspend and look.seen.state == ACTIVE:
+            others = before is not None and before.suspended
+            self._suspend(credential, policy, look, None if others else named)
 
     def _name(
         self, credential: Credential, policy: Policy, slots: Collection[Slot], because: str, *, suspend: bool
-    ) -> tuple[Look, bool]:
-        """Save that they are named, once more where somebody else saves first; whether it is to be suspended."""
+    ) -> tuple[Compromise | None, Compromise | None, Look]:
+        """Save that they are named, once more where somebody else saves first: what was named before, and now."""
         while True:
             try:
                 stored, look = self._known(credential, policy)
@@ -669,12 +670,18 @@ class Turn:
                 self._save(named, stored.version, [event])
             except Conflict:
                 continue
-            return look, suspends
+            return stored.record.compromise, named.compromise, look
 
-    def _suspend(self, credential: Credential, policy: Policy, look: Look) -> None:
-        """The record says already that it is to be activated again: whatever comes of this, the turns get it right."""
-        answer = self._keyring.enable(credential, False, look.seen.etag or "*", self._send_by(look, policy))
+    def _suspend(self, credential: Credential, policy: Policy, look: Look, intent: Compromise | None) -> None:
+        """The record says already that it is to be activated again: whatever comes of this, the turns get it right.
+        What was surely not suspended is not, and `intent` is taken back: who suspends it then is to activate it."""
+        try:
+            answer = self._suspended(credential, policy, look)
+        except NotSent as late:
+            answer = NotApplied(status=412, code="NotSent", sentence=late.message, hint=late.hint)
         if isinstance(answer, NotApplied):
+            if intent is not None:
+                self._unsuspended(credential, intent)
             raise Refused(
                 f"{credential.id} was not suspended: {answer.sentence}",
                 status=answer.status,
@@ -686,6 +693,32 @@ class Turn:
                 f"whether {credential.id} was suspended is not known: {answer.sentence}",
                 hint=f"Its values are being replaced all the same: `keyturn run {credential.id}` looks and goes on.",
             )
+
+    def _suspended(self, credential: Credential, policy: Policy, look: Look) -> Answer:
+        """A 412 did not happen: somebody wrote it since, or writes another of its owner. Look again, and once more.
+        Raises NotSent."""
+        for _ in range(MOST_DROPPED):
+            answer = self._keyring.enable(credential, False, look.seen.etag or "*", self._send_by(look, policy))
+            if not isinstance(answer, NotApplied) or answer.status != 412:
+                return answer
+            self._clock.wait(0.5 + self._clock.random_bytes(1)[0] / 170)  # 0.5 to 2 s, as in _set_value
+            look = self._look(credential, policy, self._load(credential, policy))
+            if look.seen.state != ACTIVE:
+                return Applied()  # whoever named it in the same moment was first
+        return answer
+
+    def _unsuspended(self, credential: Credential, intent: Compromise) -> None:
+        """Take the intent back, unless somebody else has named values with it: they may have suspended it."""
+        while (stored := self._ledger.load(credential.key)) is not None:
+            named = stored.record.compromise
+            if named is None or named.at != intent.at or named.values != intent.values:
+                return
+            record = stored.record.but(compromise=msgspec.structs.replace(named, suspended=False))
+            try:
+                self._save(record, stored.version, [])
+            except Conflict:
+                continue
+            return
 
     def _known(self, credential: Credential, policy: Policy) -> tuple[Stored, Look]:
         """The record with the fingerprints of what is live now, saved; whatever else a turn would do is left to it."""

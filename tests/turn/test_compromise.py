@@ -519,3 +519,46 @@ def test_naming_goes_on_where_another_keyturn_saves_meanwhile() -> None:
 
 def void(_: object) -> None:
     """A trap's answer reaches nobody."""
+
+
+def test_a_suspend_that_comes_a_moment_late_is_sent_again_with_what_is_true_now() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    world.script.fault("enable", NotApplied(status=412, code="PreconditionFailed", sentence="busy owner"))
+    name_it(world, turn, rules, suspend=True)
+    assert world.keyring.entities[SID].state == "suspended"
+    well(world, soon(world, turn, rules, span=3 * HOUR), leaked)
+
+
+def test_what_keyturn_could_not_suspend_and_a_person_did_stays_suspended() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    world.script.fault("enable", NotApplied(status=403, code="AuthorizationFailed", sentence="may not write"))
+    with pytest.raises(Refused, match="was not suspended"):
+        name_it(world, turn, rules, suspend=True)
+    named = world.record(SID).compromise
+    assert named is not None
+    assert not named.suspended
+    world.keyring.entities[SID].state = "suspended"
+    soon(world, turn, rules)
+    assert world.keyring.entities[SID].state == "suspended"
+
+
+def test_a_refused_suspend_takes_back_nobody_elses() -> None:
+    """Two people name the values in the same moment, and only one of them may suspend."""
+    rules = policy()
+    world, turn = rotated(rules)
+    other, leaked = keyturn(world), values(world)
+
+    def meanwhile() -> None:
+        world.clock.move(timedelta(seconds=1))
+        name_it(world, other, rules, suspend=True)
+        world.script.fault("enable", NotApplied(status=403, code="AuthorizationFailed", sentence="may not write"))
+
+    world.script.at("enable", meanwhile)
+    with pytest.raises(Refused, match="was not suspended"):
+        name_it(world, turn, rules, suspend=True)
+    assert world.keyring.entities[SID].state == "suspended"
+    well(world, soon(world, turn, rules, span=3 * HOUR), leaked)
+    assert world.keyring.entities[SID].state == "active"
