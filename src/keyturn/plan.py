@@ -951,14 +951,15 @@ def _landing_until(s: Scene) -> datetime | None:
     """Until when an earlier send to this slot is given time to land before anything is sent again.
 
     regenerate: until it cannot land any more, for two of them are never in the air at once (rule A5, trace V6).
-    set: a pause that grows; a second send carries the same ETag, so at most one of the two can land (rule A9).
+    set: a pause that grows, up to then; a second send carries the same ETag, so that at most one of the two can land
+    (rule A9).
     """
     kept, intent = s.record.slot(s.writing), _intent(s)
     if intent is None or intent.sent_at is None:
         return None
     if intent.mode is Mode.REGENERATE:
         return kept.unsettled_until
-    return intent.sent_at + backoff(max(intent.sends, s.record.renewals))
+    return intent.sent_at + min(backoff(max(intent.sends, s.record.renewals)), s.policy.settling)
 
 
 def _may_land(s: Scene) -> bool:

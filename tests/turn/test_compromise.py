@@ -562,3 +562,13 @@ def test_a_refused_suspend_takes_back_nobody_elses() -> None:
     assert world.keyring.entities[SID].state == "suspended"
     well(world, soon(world, turn, rules, span=3 * HOUR), leaked)
     assert world.keyring.entities[SID].state == "active"
+
+
+def test_writes_that_nobody_answers_do_not_put_the_death_off_for_days() -> None:
+    """No request outlives `late`: whoever waits longer than `late` + `deadline` for one waits for nothing."""
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules)
+    world.script.fault("set_value", NEVER, times=12)
+    well(world, soon(world, turn, rules, span=5 * HOUR), leaked)
