@@ -760,7 +760,14 @@ def _replace_active(s: Scene) -> Step:
     """A rotation without a drain, in the place of whatever was under way. Until a fresh value is published, callers
     have no other than the compromised one."""
     sentence = f"{s.active} is compromised: replace it, and let it die as soon as no sink shows it"
-    return _move(s, "compromised", Stage.RENEW, sentence, rule="A15", **_new_rotation(s))
+    return _move(s, "compromised", Stage.RENEW, sentence, rule="A15", **_compromised_rotation(s))
+
+
+def _compromised_rotation(s: Scene) -> dict[str, Any]:
+    """The last look counts from this death: somebody may have brought back a value that had died."""
+    named = s.record.compromise
+    assert named is not None  # noqa: S101 - the guard asked
+    return {**_new_rotation(s), "compromise": msgspec.structs.replace(named, look_at=None)}
 
 
 def _standby_leaked(s: Scene) -> bool:
@@ -776,7 +783,7 @@ def _end_standby(s: Scene) -> Step:
         Stage.RETIRE,
         sentence,
         rule="A15",
-        **{**_new_rotation(s), "turning": s.active},
+        **{**_compromised_rotation(s), "turning": s.active},
     )
 
 

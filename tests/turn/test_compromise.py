@@ -572,3 +572,23 @@ def test_writes_that_nobody_answers_do_not_put_the_death_off_for_days() -> None:
     name_it(world, turn, rules)
     world.script.fault("set_value", NEVER, times=12)
     well(world, soon(world, turn, rules, span=5 * HOUR), leaked)
+
+
+def test_a_value_that_comes_back_dies_again_and_the_last_look_waits_for_that_death() -> None:
+    """Terraform writes it back between its death and the last look."""
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules)
+    while getattr(world.record(SID).compromise, "look_at", None) is None:
+        turn.advance(world.credential(SID), rules)
+        world.clock.move(MINUTE)
+    record = world.record(SID)
+    assert record.active is not None
+    world.clock.move(rules.settling)
+    world.keyring.portal(SID, record.active.other, sorted(leaked)[0])
+    well(world, soon(world, turn, rules, span=3 * HOUR), leaked)
+    lines = world.ledger.lines
+    died = [line.event.at for line in lines if line.event.kind == "retired"][-1]
+    over = [line.event.at for line in lines if line.event.kind == "compromise over"][-1]
+    assert over - died >= rules.settling
