@@ -8,10 +8,13 @@ import json
 import pytest
 
 from keyturn.azure import rights
-from keyturn.azure.permissions import Entry, allows, beyond, dangers
+from keyturn.azure.permissions import Entry, Standing, allows, ask, beyond, dangers
+from keyturn.azure.pipeline import Arm
 from keyturn.azure.rights import JOBS
 from keyturn.azure.whoami import named
 from keyturn.model import Secret
+from keyturn.testing import ManualClock
+from tests.azure.stub import Scripted, SignedIn, Stub, error
 
 READ = "Microsoft.ApiManagement/service/subscriptions/read"
 WRITE = "Microsoft.ApiManagement/service/subscriptions/write"
@@ -82,6 +85,39 @@ def test_to_set_keys_is_too_much_where_regenerating_is_what_is_done() -> None:
 
 def test_every_kind_and_mode_that_a_policy_can_have_has_a_job() -> None:
     assert len({job.name for job in rights.OF.values()}) == len(rights.OF) == 5
+
+
+# -------- what an answer to a try tells
+
+SERVICE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ApiManagement/service/shop-apim"
+LOST = "The Resource 'Microsoft.ApiManagement/service/shop-apim' under resource group 'rg' was not found."
+NO_SUCH_THING = error(404, "ResourceNotFound", "Subscription not found.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "standing"),
+    [
+        (NO_SUCH_THING, Standing.GRANTED),
+        (error(400, "ValidationError", "One or more fields contain incorrect values:"), Standing.GRANTED),
+        (error(403, "AuthorizationFailed"), Standing.MISSING),
+        (error(403, "RequestDisallowedByPolicy"), Standing.UNKNOWN),
+        (error(404, "ServiceNotFound", "Api service does not exist: shop-apim"), Standing.UNKNOWN),
+        (error(404, "ResourceNotFound", LOST), Standing.UNKNOWN),
+        (error(404, "ResourceGroupNotFound"), Standing.UNKNOWN),
+        (error(409, "ScopeLocked", "it is locked"), Standing.UNKNOWN),
+        (error(409, "ReadOnlyDisabledSubscription"), Standing.UNKNOWN),
+        (Scripted(503), Standing.UNKNOWN),
+    ],
+    ids=lambda it: str(it.payload) if isinstance(it, Scripted) else str(it),
+)
+@pytest.mark.parametrize("kind", ["read", "write", "listSecrets/action"])
+def test_only_an_answer_that_comes_after_the_roles_says_that_a_right_is_granted(
+    stub: Stub, answer: Scripted, standing: Standing, kind: str
+) -> None:
+    stub.answers = [answer]
+    (right,) = [each for each in JOBS[0].rights if each.action == f"{rights.SERVICE}/subscriptions/{kind}"]
+    arm = Arm(SignedIn(stub.cloud), ManualClock(), read_limit=5.0)
+    assert ask(arm, SERVICE, right, api_version="2022-08-01").standing is standing
 
 
 # -------- whom a token names

@@ -26,6 +26,19 @@ NO_ETAG: Final = '"AAAAAAAAAAA="'
 SECONDS: Final = 30.0
 PAST_THE_ROLES: Final = frozenset({400, 404, 405, 409, 412})
 """Resource Manager looks at roles before a provider looks at the request: these answers come after."""
+IN_THE_WAY: Final = frozenset(
+    {
+        "ServiceNotFound",
+        "SubscriptionNotFound",
+        "ResourceGroupNotFound",
+        "MissingSubscriptionRegistration",
+        "ReadOnlyDisabledSubscription",
+        "ScopeLocked",
+    }
+)
+"""Not for want of a role, and yet it would be refused, or there is nothing that one could have a role at."""
+NO_SERVICE: Final = ("The Resource 'Microsoft.ApiManagement/service", "the API Management service does not exist")
+"""The same, where Resource Manager says ResourceNotFound of the service itself: in its words, and in ours."""
 
 
 class Entry(NamedTuple):
@@ -103,8 +116,7 @@ def ask(arm: Arm, service_id: str, right: Right, *, api_version: str) -> Told:
         else:
             arm.read(path, api_version=api_version, what=what)
     except Gone as gone:
-        there = gone.code not in {"ServiceNotFound", "SubscriptionNotFound", "ResourceGroupNotFound"}
-        return Told(Standing.GRANTED) if there else Told(Standing.UNKNOWN, gone.message)
+        return _told(404, gone.code, gone.message)
     except Refused as refusal:
         return _told(refusal.status, refusal.code, refusal.message)
     except TryAgain as trouble:
@@ -130,7 +142,9 @@ def _write_nothing(arm: Arm, path: str, api_version: str, what: str) -> Told:
 def _told(status: int, code: str, sentence: str) -> Told:
     if status == 403 and code == REFUSED:
         return Told(Standing.MISSING, sentence)
-    return Told(Standing.GRANTED) if status in PAST_THE_ROLES else Told(Standing.UNKNOWN, sentence)
+    stopped = code in IN_THE_WAY or any(words in sentence for words in NO_SERVICE)
+    past = status in PAST_THE_ROLES and not stopped
+    return Told(Standing.GRANTED) if past else Told(Standing.UNKNOWN, sentence)
 
 
 def _any_fits(patterns: Iterable[str], action: str) -> bool:
