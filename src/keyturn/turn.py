@@ -744,6 +744,13 @@ class Turn:
             self._prove_fence(credential, policy, stored.record, stored.version, look)
             stored = self._load(credential, policy)
             look = self._look(credential, policy, stored)
+        if fenced and look.seen.fence is None:
+            failed = stored.record.waiting
+            raise Refused(
+                f"{credential.id}: that this service refuses a wrong ETag could not be proven"
+                f"{f': {failed.sentence}' if failed is not None else ''}",
+                hint=failed.shorter if failed is not None else "",
+            )
         if fenced and look.seen.fence is not True:
             raise NeedsPerson(
                 f"{credential.id}: this service did not refuse a wrong ETag, so a value cannot be set safely",

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from keyturn import by_hand
-from keyturn.errors import Gone, NeedsPerson, NotSent, TryAgain
+from keyturn.errors import Gone, NeedsPerson, NotSent, Refused, TryAgain
 from keyturn.model import Mode, NotApplied, Record, Secret, Slot, Stage
 from keyturn.policy import DAY, HOUR, MINUTE, Consumers, Policy
 from keyturn.ports import Answer, Holder, SendBy, Tags
@@ -391,6 +391,18 @@ def test_one_409_does_not_refute_the_fence() -> None:
     turn = keyturn(world)
     assert advance(world, turn, policy()).hold is None
     follow(world, turn, SID, policy(), until=Stage.IDLE)
+
+
+def test_a_fence_that_one_may_not_prove_is_not_said_to_be_missing() -> None:
+    """`key set` where keys are regenerated: the role that is there does not write."""
+    rules = policy(mode=Mode.REGENERATE)
+    world, turn = rotated(rules)
+    world.clock.move(2 * DAY)
+    denied = NotApplied(status=403, code="AuthorizationFailed", sentence="may not write", hint="Assign a role.")
+    world.script.fault("prove_fence", denied)
+    with pytest.raises(Refused, match="could not be proven: may not write") as refused:
+        turn.write_slot(world.credential(SID), rules, S, Secret("x" * 32), because="test")
+    assert refused.value.hint == "Assign a role."
 
 
 def test_values_that_cannot_be_listed_wait_instead_of_spinning() -> None:
