@@ -187,6 +187,7 @@ def rows() -> tuple[Row, ...]:
         Row("retire the old slot", RETIRE, _always, _write, rule="A1"),  # the old value dies here, and only here
 
         # the gateways must accept a value before it may be published
+        Row("compromised target", CONFIRM, _target_leaked, _drop_target, (Stage.RENEW, Stage.IDLE), "A15"),
         Row("renew again", CONFIRM, _somebody_wrote_target, _renew_again, (Stage.RENEW,)),
         Row("target unsettled", ASKING, _target_unsettled, _wait_settled, rule="A5"),
         Row("confirmed", CONFIRM, _is_confirmed, _publish_confirmed, (Stage.PUBLISH,), "A5"),
@@ -772,6 +773,17 @@ def _compromised_rotation(s: Scene) -> dict[str, Any]:
 
 def _standby_leaked(s: Scene) -> bool:
     return s.leaked(s.active.other)
+
+
+def _target_leaked(s: Scene) -> bool:
+    """It was to be published, by a rotation or a rollback, and no sink shows it yet: none ever will."""
+    return s.leaked(s.target) and s.target is not s.active and not s.record.slot(s.target).exposed
+
+
+def _drop_target(s: Scene) -> Step:
+    stage = Stage.RENEW if s.target is s.record.turning else Stage.IDLE
+    sentence = f"{s.target} is compromised, and published nowhere: it is not published"
+    return _move(s, "compromised target", stage, sentence, rule="A15", target=None, renewed=None)
 
 
 def _end_standby(s: Scene) -> Step:

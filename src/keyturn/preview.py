@@ -34,6 +34,7 @@ TOLD: Final = {
     "due": "due",
     "compromised": "compromised",
     "compromised standby": "compromised",
+    "compromised target": "compromised",
     "looked again": "looked again",
     "note confirmed": "confirmed",
     "repair": "repair",

@@ -592,3 +592,36 @@ def test_a_value_that_comes_back_dies_again_and_the_last_look_waits_for_that_dea
     died = [line.event.at for line in lines if line.event.kind == "retired"][-1]
     over = [line.event.at for line in lines if line.event.kind == "compromise over"][-1]
     assert over - died >= rules.settling
+
+
+def test_a_fresh_value_that_is_named_before_it_was_published_never_is() -> None:
+    rules = policy()
+    world, turn = rotated(rules)
+    stored = world.ledger.stored[world.credential(SID).key]
+    asked, event = by_hand.request(stored.record, "x", world.clock.now())
+    world.ledger.save(asked, stored.version, [event])
+    record = follow(world, turn, SID, rules, until=Stage.CONFIRM)
+    assert record.turning is not None
+    fresh, leaked = world.value(SID, record.turning), values(world)
+    name_it(world, turn, rules)
+    well(world, soon(world, turn, rules, span=4 * HOUR), leaked)
+    assert all(shown != fresh for _, shown in world.sinks[SID][0].writes)
+
+
+def test_a_rollback_ends_where_the_old_value_is_named() -> None:
+    """Asked for, and not begun: the gateways were to confirm the old value once more."""
+    rules = policy()
+    world, turn = rotated(rules)
+    stored = world.ledger.stored[world.credential(SID).key]
+    asked, event = by_hand.request(stored.record, "x", world.clock.now())
+    world.ledger.save(asked, stored.version, [event])
+    record = follow(world, turn, SID, rules, until=Stage.DRAIN)
+    assert record.active is not None
+    old = world.value(SID, record.active.other)
+    stored = world.ledger.stored[world.credential(SID).key]
+    back, event = by_hand.rollback(stored.record, "x", world.clock.now())
+    world.ledger.save(back, stored.version, [event])
+    told = len(world.sinks[SID][0].writes)
+    name_it(world, turn, rules, [record.active.other])
+    well(world, soon(world, turn, rules, span=3 * HOUR), {old})
+    assert all(shown != old for _, shown in world.sinks[SID][0].writes[told:])
