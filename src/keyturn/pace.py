@@ -30,11 +30,11 @@ def _is_one_of(record: Record, policy: Policy) -> bool:
 def _too_many_held(policy: Policy, ours: Sequence[Record]) -> str | None:
     limit = policy.pace.stop_above
     held = [record for record in ours if record.hold is not None]
-    if limit is None or len(held) <= limit * len(ours):
+    if limit is None or not held or len(held) / len(ours) <= limit:  # multiplied, 0.29 of 100 were less than 29
         return None
     return (
         f"{len(held)} of the {len(ours)} credentials of policy {policy.name} are held, "
-        f"more than {limit:.0%}: nobody starts until you have looked"
+        f"more than {limit * 100:g}%: nobody starts until you have looked"
     )
 
 

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from keyturn import by_hand
-from keyturn.model import Record, Slot, Stage
-from keyturn.pace import leaders
+from keyturn.model import Hold, Record, Slot, Stage
+from keyturn.pace import _too_many_held, leaders
 from keyturn.policy import DAY, HOUR, MINUTE, Pace, Policy, due_at, starts_at
 from keyturn.preview import preview
-from keyturn.testing import World
+from keyturn.testing import START, World
 from keyturn.turn import Turn
 from keyturn.windows import is_open, parse
 from tests.keyturns import callers, follow, keyturn, policy
@@ -237,3 +237,20 @@ def test_another_policys_fleet_is_not_asked() -> None:
     sid = next_leader.id.removeprefix("shop/")
     assert turn.advance(world.credential(sid), rules).record.stage is not Stage.IDLE
     assert next_leader.active is Slot.PRIMARY
+
+
+@pytest.mark.parametrize("share", [n / 100 for n in range(1, 100)])
+def test_exactly_the_share_that_may_be_held_stops_nobody(share: float) -> None:
+    """0.29 of 100 is 28.999999999999996 where it is multiplied."""
+    rules = policy(pace=Pace(stop_above=share))
+    ours = [Record(key=f"k{n}", id=f"shop/{n}", policy=rules.digest) for n in range(100)]
+    limit = round(share * 100)
+    assert _too_many_held(rules, _with_held(ours, limit)) is None
+    told = _too_many_held(rules, _with_held(ours, limit + 1))
+    assert told is not None
+    assert f"more than {limit}%" in told
+
+
+def _with_held(records: list[Record], count: int) -> list[Record]:
+    held = Hold(reason="by-hand", sentence="x", since=START)
+    return [record.but(hold=held if n < count else None) for n, record in enumerate(records)]
