@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from keyturn.model import Record, Stage
-from keyturn.policy import Policy, due, share_of
+from keyturn.policy import DAY, Policy, due, share_of
 
 
 def held_back(record: Record, policy: Policy, fleet: Sequence[Record], now: datetime) -> str | None:
     """Why this credential's rotation may not start yet, as a sentence; None: it may. `fleet` may hold anybody's."""
     if record.requested is not None:
         return None
-    ours = [other for other in fleet if _is_one_of(other, policy)]
+    ours = [other for other in fleet if _is_one_of(other, policy) and not _is_left(other, record, policy)]
     return _too_many_held(policy, ours) or _others_first(record, policy, ours, now)
 
 
@@ -25,6 +25,19 @@ def _is_one_of(record: Record, policy: Policy) -> bool:
     """Of this policy, in whatever edition, and still there."""
     gone = record.hold is not None and record.hold.reason == "gone"
     return record.policy.rpartition(" ")[0] == policy.name and not gone
+
+
+def _is_left(other: Record, record: Record, policy: Policy) -> bool:
+    """Nobody takes turns for it any more: its wait ended long before that of the one that asks. Whoever is looked after
+    waits for no longer than `look_every`; and after weeks in which nobody ran, all of them have waited alike."""
+    ended, ours = _last_wait(other), _last_wait(record)
+    if other.hold is not None or ended is None or ours is None:
+        return False
+    return ended + policy.look_every + DAY < ours
+
+
+def _last_wait(record: Record) -> datetime | None:
+    return record.not_before or record.looked_at or record.since
 
 
 def _too_many_held(policy: Policy, ours: Sequence[Record]) -> str | None:

@@ -254,3 +254,39 @@ def test_exactly_the_share_that_may_be_held_stops_nobody(share: float) -> None:
 def _with_held(records: list[Record], count: int) -> list[Record]:
     held = Hold(reason="by-hand", sentence="x", since=START)
     return [record.but(hold=held if n < count else None) for n, record in enumerate(records)]
+
+
+def test_one_that_nobody_looks_after_any_more_holds_nobody_back() -> None:
+    """The leader was opted out: its record stays in the ledger, as due as it was, and gets no turn ever again."""
+    rules = policy(pace=Pace(first=1))
+    world, turn = fleet(rules)
+    (leader,) = leaders(rules, tuple(world.ledger.records()))
+    left = [sid for sid in FLEET if f"shop/{sid}" != leader.id]
+    started: set[str] = set()
+    end = world.clock.now() + 35 * DAY
+    while world.clock.now() < end:
+        for sid in left:
+            if turn.advance(world.credential(sid), rules).record.stage is not Stage.IDLE:
+                started.add(sid)
+        world.clock.move(HOUR)
+    assert started == set(left)
+
+
+def test_after_weeks_in_which_nobody_ran_the_first_still_go_first() -> None:
+    rules = policy(pace=Pace(first=1))
+    world, turn = fleet(rules)
+    (leader,) = leaders(rules, tuple(world.ledger.records()))
+    world.clock.move(90 * DAY)
+    for sid in FLEET:
+        if f"shop/{sid}" != leader.id:
+            assert turn.advance(world.credential(sid), rules).record.stage is Stage.IDLE
+
+
+def test_a_leader_that_is_held_is_forgotten_by_nobody() -> None:
+    rules = policy(pace=Pace(first=1))
+    world, turn = fleet(rules)
+    (leader,) = leaders(rules, tuple(world.ledger.records()))
+    stored = world.ledger.stored[leader.key]
+    held, event = by_hand.hold(stored.record, "looking", world.clock.now())
+    world.ledger.save(held, stored.version, [event])
+    assert sweep(world, turn, rules, 40 * DAY) == []
