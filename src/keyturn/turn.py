@@ -161,6 +161,7 @@ class Turn:
             if look is None or look.version != stored.version or self._stale(look, policy):
                 look = self._look(credential, policy, stored)
             now = self._clock.now()
+            look = self._kept(look, look.version, held_back=self._held_back(stored.record, policy, now))
             step = plan.next_step(stored.record, look.seen, policy, now)
             rows.append(step.row)
             try:
@@ -180,6 +181,8 @@ class Turn:
         """
         stored = self._load(credential, policy)
         seen = self._look(credential, policy, stored).seen
+        held_back = self._held_back(stored.record, policy, self._clock.now())
+        seen = msgspec.structs.replace(seen, held_back=held_back)
         blind = seen.problem is not None or seen.gone is not None or stored.record.hold is not None
         if blind or Scene(stored.record, seen, policy, self._clock.now()).values_current:
             return Sight(record=stored.record, seen=seen)
@@ -273,7 +276,7 @@ class Turn:
             )
         record = stored.record
         held = self._held.which([record.primary.fingerprint, record.secondary.fingerprint])
-        seen = msgspec.structs.replace(seen, held=held, held_back=self._held_back(record, policy, at))
+        seen = msgspec.structs.replace(seen, held=held)
         return Look(seen=seen, at=at, boot=boot, version=stored.version)
 
     def _held_back(self, record: Record, policy: Policy, now: datetime) -> str | None:

@@ -11,7 +11,7 @@ from keyturn.model import Hold, Record, Slot, Stage
 from keyturn.pace import _too_many_held, leaders
 from keyturn.policy import DAY, HOUR, MINUTE, Pace, Policy, due_at, starts_at
 from keyturn.preview import preview
-from keyturn.testing import START, World
+from keyturn.testing import START, Crash, World
 from keyturn.turn import Turn
 from keyturn.windows import is_open, parse
 from tests.keyturns import callers, follow, keyturn, policy
@@ -290,3 +290,21 @@ def test_a_leader_that_is_held_is_forgotten_by_nobody() -> None:
     held, event = by_hand.hold(stored.record, "looking", world.clock.now())
     world.ledger.save(held, stored.version, [event])
     assert sweep(world, turn, rules, 40 * DAY) == []
+
+
+def test_the_pace_is_asked_by_a_turn_that_comes_to_rest_as_well() -> None:
+    """The turn begins in the middle of a repair, ends it, and finds the rotation due."""
+    rules = policy(pace=Pace(first=1))
+    world, turn = fleet(rules)
+    (leader,) = leaders(rules, tuple(world.ledger.records()))
+    sid = next(sid for sid in FLEET if f"shop/{sid}" != leader.id)
+    world.clock.move(31 * DAY)
+    world.sinks[sid][0].put(None)
+    world.script.crash("sink.write")
+    with pytest.raises(Crash):
+        turn.advance(world.credential(sid), rules)
+    assert world.record(sid).stage is Stage.PUBLISH
+    record = turn.advance(world.credential(sid), rules).record
+    assert record.stage is Stage.IDLE
+    assert record.waiting is not None
+    assert record.waiting.reason == "pace"
