@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return screen.fail("stopped before it was done", "", code=130)
     except click.UsageError as error:
         where = f"`{error.ctx.command_path} --help` shows how." if error.ctx is not None else ""
-        return screen.fail(error.format_message(), where, code=2)
+        return screen.fail(error.format_message(), getattr(error, "hint", where), code=2)
     except click.ClickException as error:
         return screen.fail(error.format_message(), "", code=1)
     except KeyturnError as error:

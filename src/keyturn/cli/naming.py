@@ -14,8 +14,16 @@ LISTED = 5
 SHORTEST_VALUE = 32
 
 
+class NoSuchName(click.UsageError):
+    """A name that fits none or several; `hint` says how to find the right one."""
+
+    def __init__(self, message: str, hint: str = "`keyturn status` lists those that the ledger knows.") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 def resolve(names: Sequence[str], ids: Sequence[str]) -> tuple[str, ...]:
-    """The ids that the names mean, in the order of the names; no names: all ids. Raises click.UsageError."""
+    """The ids that the names mean, in the order of the names; no names: all ids. Raises NoSuchName."""
     if not names:
         return tuple(ids)
     return tuple(dict.fromkeys(_one(name, ids) for name in names))
@@ -30,17 +38,23 @@ def _one(name: str, ids: Sequence[str]) -> str:
             return found[0]
         if found:
             more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
-            raise click.UsageError(f"{name} is ambiguous: it could be {', '.join(found[:LISTED])}{more}")
+            raise NoSuchName(
+                f"{name} is ambiguous: it could be {', '.join(found[:LISTED])}{more}",
+                "a longer end of the id, or the id itself.",
+            )
     near = difflib.get_close_matches(wanted, [each.lower() for each in ids], n=LISTED, cutoff=0.5)
     near += [each.lower() for each in ids if wanted and wanted in each.lower() and each.lower() not in near]
     shown = [each for each in ids if each.lower() in near[:LISTED]]
     said = _repeated(name)
     if shown:
-        raise click.UsageError(f"there is no credential {said}; near it: {', '.join(shown)}")
+        raise NoSuchName(f"there is no credential {said}; near it: {', '.join(shown)}")
     if not ids:
-        raise click.UsageError(f"there is no credential {said}: keyturn knows of none yet")
+        raise NoSuchName(
+            f"there is no credential {said}: keyturn knows of none yet",
+            "`keyturn plan` tells whom the configuration opts in, `keyturn run` adopts them.",
+        )
     listed = ", ".join(ids[:LISTED])
-    raise click.UsageError(f"there is no credential {said}; there are {len(ids)}, such as {listed}")
+    raise NoSuchName(f"there is no credential {said}; there are {len(ids)}, such as {listed}")
 
 
 def _repeated(name: str) -> str:
