@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyturn.cli import options, screen
+from keyturn.cli.explaining import known_reason
 from keyturn.cli.looking import chosen
 from keyturn.cli.naming import resolve
 from keyturn.cli.turning import change, tell, working
@@ -88,6 +89,8 @@ def release(names: tuple[str, ...], reason: str | None, because: str, config: st
 
     if not names and not reason:
         raise click.UsageError("name a credential, or --reason CODE for all that are held for it")
+    if reason:
+        reason = known_reason(reason)
 
     def chosen_ones(known: Mapping[str, Record]) -> tuple[str, ...]:
         found = resolve(names, list(known))

@@ -42,6 +42,14 @@ def explain(code: str | None) -> int:
     return 0
 
 
+def known_reason(code: str) -> str:
+    """The code as keyturn writes it. Raises click.UsageError where there is no such reason."""
+    wanted = code.strip().lower()
+    if wanted not in reasons.REASONS:
+        raise click.UsageError(_unknown(code))
+    return wanted
+
+
 def _list() -> None:
     for group in reasons.GROUPS:
         screen.say(group.heading)
