@@ -35,7 +35,7 @@ def read_file(path: Path) -> Node:
     except FileNotFoundError:
         raise Misconfigured(
             f"There is no configuration at {path}.",
-            hint="Name one with --config; the README shows a small one, docs/configuration.md all of it.",
+            hint="`keyturn init` writes a first one; --config names one that is elsewhere.",
         ) from None
     except OSError as error:
         raise Misconfigured(f"The configuration {path} cannot be read: {error.strerror}.") from error

@@ -76,8 +76,27 @@ def test_history_tells_what_happened_and_to_whom(filled: Folder) -> None:
 def test_before_the_first_run_status_and_history_say_so(folder: Folder) -> None:
     for command in ("status", "history"):
         done = folder.run(command)
-        assert (done.returncode, "first `keyturn run`" in done.stdout) == (0, True)
+        assert (done.returncode, "`keyturn run` adopts" in done.stdout) == (0, True)
     assert not folder.ledger.exists()
+
+
+def test_without_a_configuration_it_says_which_command_writes_one(folder: Folder) -> None:
+    (folder.path / "keyturn.yaml").unlink()
+    done = folder.run("plan")
+    assert (done.returncode, "Next: `keyturn init`" in done.stderr) == (2, True)
+
+
+def test_a_reason_that_there_is_not_releases_nobody_and_is_wrong_use(filled: Folder) -> None:
+    done = filled.run("release", "--reason", "sinks-disagre")
+    assert (done.returncode, "near it: sinks-disagree" in done.stderr) == (2, True)
+    assert re.search(r"legacy +held", filled.run("status").stdout)
+
+
+@pytest.mark.parametrize(("name", "following"), [("contoso", "a longer end"), ("nobody", "`keyturn status` lists")])
+def test_a_name_that_fits_none_or_several_says_how_to_find_the_right_one(
+    filled: Folder, name: str, following: str
+) -> None:
+    assert f"Next: {following}" in filled.run("hold", name, "--because", "x").stderr
 
 
 @pytest.mark.parametrize(

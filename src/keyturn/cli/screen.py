@@ -37,7 +37,7 @@ LAYOUT = "\n\t"
 TIMED = len("2026-01-05 08:00:00  ")
 """Where a line that begins with a time goes on."""
 
-NEVER_RAN = "Nothing is known yet: the first `keyturn run` adopts what it finds."
+NEVER_RAN = "Nothing is known yet: `keyturn run` adopts what the configuration opts in."
 UNCHANGED = "Nothing was changed."
 GOES_ON = "What was done so far is in the ledger; the next run goes on from there."
 
