@@ -159,7 +159,7 @@ class Turn:
                 self._give_up(credential, policy, f"{MOST_MOVES} steps in one turn came to no end")
                 return Advanced(record=self._load(credential, policy).record, rows=tuple(rows))
             if look is None or look.version != stored.version or self._stale(look, policy):
-                look = self._look(credential, policy, stored)
+                look = self._look(credential, stored)
             now = self._clock.now()
             look = self._kept(look, look.version, held_back=self._held_back(stored.record, policy, now))
             step = plan.next_step(stored.record, look.seen, policy, now)
@@ -180,7 +180,7 @@ class Turn:
         Raises LedgerFault, TryAgain, Refused, Gone.
         """
         stored = self._load(credential, policy)
-        seen = self._look(credential, policy, stored).seen
+        seen = self._look(credential, stored).seen
         held_back = self._held_back(stored.record, policy, self._clock.now())
         seen = msgspec.structs.replace(seen, held_back=held_back)
         blind = seen.problem is not None or seen.gone is not None or stored.record.hold is not None
@@ -256,7 +256,7 @@ class Turn:
 
     # -------- looking: the entity, then the sinks (A8)
 
-    def _look(self, credential: Credential, policy: Policy, stored: Stored) -> Look:
+    def _look(self, credential: Credential, stored: Stored) -> Look:
         at, boot = self._clock.now(), self._clock.boottime()
         seen = Seen(ledger=self._ledger.id, fence=self._fence(credential))
         try:
@@ -705,7 +705,7 @@ class Turn:
             if not isinstance(answer, NotApplied) or answer.status != 412:
                 return answer
             self._clock.wait(0.5 + self._clock.random_bytes(1)[0] / 170)  # 0.5 to 2 s, as in _set_value
-            look = self._look(credential, policy, self._load(credential, policy))
+            look = self._look(credential, self._load(credential, policy))
             if look.seen.state != ACTIVE:
                 return Applied()  # whoever named it in the same moment was first
         return answer
@@ -726,7 +726,7 @@ class Turn:
     def _known(self, credential: Credential, policy: Policy) -> tuple[Stored, Look]:
         """The record with the fingerprints of what is live now, saved; whatever else a turn would do is left to it."""
         stored = self._load(credential, policy)
-        look = self._look(credential, policy, stored)
+        look = self._look(credential, stored)
         if look.seen.problem is not None or look.seen.gone is not None:
             raise Refused(look.seen.problem or look.seen.gone or "", hint="Nothing was changed.")
         if stored.record.active is None or Scene(stored.record, look.seen, policy, self._clock.now()).values_current:
@@ -742,11 +742,11 @@ class Turn:
         if stored.record.active is None or stored.record.hold is not None:
             why = stored.record.hold.sentence if stored.record.hold is not None else "it is not adopted yet"
             raise NeedsPerson(f"{credential.id}: {why}", hint=f"`keyturn status {credential.id}` tells more.")
-        look = self._look(credential, policy, stored)
+        look = self._look(credential, stored)
         if fenced and look.seen.fence is None:
             self._prove_fence(credential, policy, stored.record, stored.version, look)
             stored = self._load(credential, policy)
-            look = self._look(credential, policy, stored)
+            look = self._look(credential, stored)
         if fenced and look.seen.fence is None:
             failed = stored.record.waiting
             raise Refused(
