@@ -301,6 +301,7 @@ def test_the_pace_is_asked_by_a_turn_that_comes_to_rest_as_well() -> None:
     world.clock.move(31 * DAY)
     world.sinks[sid][0].put(None)
     assert turn.advance(world.credential(sid), rules).record.stage is Stage.CONFIRM
+    turn.advance(world.credential(leader.id.removeprefix("shop/")), rules)
     world.clock.move(MINUTE)
     record = turn.advance(world.credential(sid), rules).record
     assert record.stage is Stage.IDLE
