@@ -14,7 +14,7 @@ import msgspec
 from keyturn.failing import parks_at
 from keyturn.model import Record, Slot, Stage
 from keyturn.plan import KEEPS_TOKENS
-from keyturn.policy import Policy, due_at, spell, starts_at
+from keyturn.policy import QUICK_TRIES, Policy, due_at, spell, starts_at
 
 CONDITIONS: Final = {
     Stage.UNKNOWN: "new",
@@ -220,6 +220,16 @@ def _next(record: Record, policy: Policy | None, now: datetime) -> str:
     return f"{what} in {spell(record.not_before - now)}"
 
 
+def _parking(record: Record, parks: datetime | None, now: datetime) -> str:
+    """When it is parked if it goes on failing: neither before `park_after`, nor after a few failures."""
+    if parks is None:
+        return ""
+    if parks > now:
+        return f"; parked in {spell(parks - now)} if it goes on (park_after)"
+    more = max(QUICK_TRIES + 1 - record.failures, 1)
+    return f"; parked if it fails {more} time{'' if more == 1 else 's'} more (park_after)"
+
+
 def _compromised(record: Record, now: datetime) -> list[str]:
     """How far the values that a person named are (rule A15)."""
     named = record.compromise
@@ -268,12 +278,9 @@ def _old(record: Record) -> Slot | None:
 def _notes(record: Record, policy: Policy | None, now: datetime) -> tuple[str, ...]:
     notes = [token.sentence for token in ending(record, now)]
     parks = None if policy is None else parks_at(record, policy)
-    if record.failures and record.failing_since is not None:
+    if record.failures and record.failing_since is not None and record.hold is None:
         failed = f"failed {record.failures} times in {spell(max(now - record.failing_since, timedelta(0)))}"
-        left = (
-            "" if parks is None else f"; parked in {spell(max(parks - now, timedelta(0)))} if it goes on (park_after)"
-        )
-        notes.append(f"{failed}{left}; `keyturn run {record.id}` tries now")
+        notes.append(f"{failed}{_parking(record, parks, now)}; `keyturn run {record.id}` tries now")
     for sink, life in sorted(record.tokens.items()):
         if now < life.renew_at:
             left, due = spell(life.expires - now), spell(life.renew_at - now)

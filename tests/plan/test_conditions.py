@@ -75,6 +75,28 @@ def test_a_hold_that_keeps_tokens_fresh_says_nothing_of_one_that_is_due() -> Non
     assert condition(kept, RULES, NOW).why == "rolled-back: it broke"
 
 
+UNREADABLE = Waiting(reason="sink-unreadable", sentence="vault/contoso cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("failures", "since", "told"),
+    [
+        (3, 2 * HOUR, "failed 3 times in 2 h; parked in 6 d 22 h if it goes on (park_after)"),
+        (4, 8 * DAY, "failed 4 times in 8 d; parked if it fails 4 times more (park_after)"),
+        (7, 8 * DAY, "failed 7 times in 8 d; parked if it fails 1 time more (park_after)"),
+    ],
+)
+def test_what_fails_says_when_it_is_parked(failures: int, since: timedelta, told: str) -> None:
+    failing = record(20 * DAY, failures=failures, failing_since=NOW - since, waiting=UNREADABLE)
+    assert f"{told}; `keyturn run shop/gateways/gw` tries now" in condition(failing, RULES, NOW).notes
+
+
+def test_what_is_held_does_not_say_that_a_run_tries_it_again() -> None:
+    parked = Hold(reason="parked", sentence="it has failed for 7 d", since=NOW)
+    held = record(20 * DAY, failures=9, failing_since=NOW - 8 * DAY, hold=parked)
+    assert not [note for note in condition(held, RULES, NOW).notes if "keyturn run" in note]
+
+
 def test_a_token_that_no_policy_keeps_fresh_any_more_is_nobodys_worry() -> None:
     left = record(-2 * HOUR)
     assert not is_bad(left, NOW, kept=False)
