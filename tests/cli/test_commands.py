@@ -56,6 +56,12 @@ def test_status_of_one_credential_names_the_wait_its_rule_its_end_and_what_would
         assert head in shown
 
 
+def test_status_of_one_at_rest_names_its_next_look_as_one_and_not_as_the_end_of_a_wait(filled: Folder) -> None:
+    shown = filled.run("status", "fabrikam").stdout
+    assert re.search(r"^  look     \d{4}-", shown, re.MULTILINE)
+    assert "  until " not in shown
+
+
 def test_status_in_json_is_one_document_with_the_same_exit_code(filled: Folder) -> None:
     done = filled.run("status", "--json")
     document = json.loads(done.stdout)

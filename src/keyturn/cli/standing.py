@@ -159,7 +159,7 @@ def _in_full(each: Condition, now: datetime, columns: int | None) -> Iterator[Li
         ("next", each.next, Tone.PLAIN),
         ("waits", each.why, Tone.PLAIN),
         ("rule", each.rule, Tone.PLAIN),
-        ("until", f"{until}{left}", Tone.PLAIN),
+        ("until" if each.why else "look", f"{until}{left}", Tone.PLAIN),
         ("shorter", each.shorter, Tone.PLAIN),
         *(("note", note, Tone.PLAIN) for note in each.notes),
     ]
