@@ -87,7 +87,7 @@ def _records(now: datetime) -> list[Record]:
     hold = Hold(reason="sinks-disagree", sentence="two values are shown", since=now - timedelta(days=2))
     return [
         record("contoso", Stage.DRAIN, turning=Slot.SECONDARY, waiting=waiting, not_before=now + timedelta(hours=21)),
-        record("fabrikam", Stage.IDLE),
+        record("fabrikam", Stage.IDLE, not_before=now + timedelta(hours=20)),
         record("legacy", Stage.IDLE, hold=hold),
         record("team/contoso", Stage.IDLE),
     ]
