@@ -11,7 +11,7 @@ import pytest
 from keyturn import by_hand
 from keyturn.errors import Gone, KeyturnError, LedgerFault, Malformed, TryAgain
 from keyturn.functions import messages
-from keyturn.model import Slot, Stage
+from keyturn.model import Hold, Slot, Stage
 from tests.functions.hosting import Hosted
 from tests.journeys.stage import SERVICE
 from tests.journeys.stage import Stage as Scene
@@ -401,3 +401,17 @@ def test_control_characters_in_a_message_reach_no_log(hosted: Hosted, field: str
     given[field] += "\nforged line"
     with pytest.raises(Malformed):
         hosted.turn(json.dumps(given))
+
+
+def test_a_changed_policy_frees_what_was_parked_by_the_message_that_tells_of_it(hosted: Hosted) -> None:
+    hosted.settled()
+    keyturn = hosted.instance.keyturn()
+    stored = keyturn.ledger.load(KEY)
+    assert stored is not None
+    now = keyturn.clock.now()
+    parked = Hold(reason="parked", sentence="it has failed for a week", since=now)
+    keyturn.ledger.save(stored.record.but(policy="partners 0123456789ab", hold=parked), stored.version, [])
+    (text,) = hosted.tick()
+    hosted.turn(text)
+    assert hosted.record().hold is None
+    assert hosted.tick() == []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from keyturn import plan
 from keyturn.assemble import policy_named
 from keyturn.errors import Conflict, KeyturnError, Malformed, Refused, TryAgain
+from keyturn.failing import PARKED
 from keyturn.functions import messages
 from keyturn.functions.instance import Instance, log, sentence
 from keyturn.functions.messages import Message
@@ -108,10 +109,15 @@ def take_turn(instance: Instance, text: str, *, again: bool = False) -> None:
     blind = stored is not None and stored.record.waiting is not None and stored.record.waiting.reason in BLIND
     forces = message.forces and (blind or not again)
     looks = forces or message.why == "new"
-    if stored is not None and _rests(keyturn, stored.record, looks):
+    freed = message.why == "new" and stored is not None and _is_parked(stored.record)  # by a changed policy
+    if stored is not None and not freed and _rests(keyturn, stored.record, looks):
         log.info("%s: nothing to do now", name)
         return
     turn_now(instance, message.key, name, force=forces)
+
+
+def _is_parked(record: Record) -> bool:
+    return record.hold is not None and record.hold.reason == PARKED
 
 
 def _rests(keyturn: Assembled, record: Record, looks: bool) -> bool:
