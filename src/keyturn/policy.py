@@ -233,12 +233,17 @@ def due(record: Record, policy: Policy, now: datetime) -> Due | None:
     if at is None or now < at:
         return None
     age = now - (at - _age_limit(record, policy))
-    jitter = f" less up to {spell(policy.jitter)} of jitter" if policy.jitter else ""
     return Due(
         reason="age-limit",
-        sentence=f"{record.active} is {spell(age)} old, policy says {spell(policy.every)}{jitter}",
+        sentence=f"{record.active} is {spell(age)} old, policy says {age_told(policy)}",
         since=at,
     )
+
+
+def age_told(policy: Policy) -> str:
+    """How old an active value may get, in words."""
+    jitter = f" less up to {spell(policy.jitter)} of jitter" if policy.jitter else ""
+    return f"{spell(policy.every)}{jitter}"
 
 
 def drain_bounds(policy: Policy) -> tuple[tuple[str, timedelta], ...]:

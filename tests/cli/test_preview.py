@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from keyturn import plan
+from keyturn.cli.clockface import Face
+from keyturn.cli.looking import why_due
 from keyturn.errors import TryAgain
-from keyturn.model import Kind, Mode, Slot, Stage
+from keyturn.model import Hold, Kind, Mode, Record, Slot, SlotRecord, Stage
 from keyturn.policy import DAY, HOUR, Policy, Retire, TokenKind, TokenSpec
 from keyturn.preview import TOLD, Preview, preview
 from keyturn.testing import World
 from keyturn.turn import Turn
+from keyturn.windows import parse
 from tests.keyturns import follow, keyturn, policy
 
 
@@ -140,3 +145,43 @@ def test_what_a_chosen_value_costs_is_told_as_the_keyring_has_it() -> None:
         for costs in (1, 2)
     )
     assert two.arm_writes == one.arm_writes + 2  # the standby, and the old slot
+
+
+WINDOWED = Policy(name="p", jitter=3 * DAY, windows=(parse("Mon-Thu 09:00-16:00 UTC"),))
+ADOPTED = datetime(2026, 1, 9, 8, 0, tzinfo=UTC)
+
+
+def at_rest(**changes: object) -> Record:
+    """Adopted on a Friday."""
+    made = Record(key="k", id="shop/contoso", stage=Stage.IDLE, since=ADOPTED, active=Slot.PRIMARY)
+    return made.but(primary=SlotRecord(published_at=ADOPTED), **changes)
+
+
+def test_what_is_early_for_its_jitter_and_late_for_its_window_says_so_of_both() -> None:
+    told = why_due(at_rest(), WINDOWED, ADOPTED + DAY, Face(utc=True))
+    assert re.match(r"Not due before \w{3} 2026-02-0[5-8] \d\d:\d\d UTC, in 2\d d: ", told)
+    assert "policy says 30 d less up to 3 d of jitter." in told
+    due_on_a_saturday = why_due(
+        at_rest(), msgspec.structs.replace(WINDOWED, jitter=DAY * 0), ADOPTED + DAY, Face(utc=True)
+    )
+    assert due_on_a_saturday == (
+        "Not due before Sun 2026-02-08 08:00 UTC, in 29 d: policy says 30 d. Its window opens Mon 2026-02-09 09:00 UTC."
+    )
+
+
+def test_what_is_due_outside_its_window_says_when_that_opens() -> None:
+    told = why_due(at_rest(), msgspec.structs.replace(WINDOWED, jitter=DAY * 0), ADOPTED + 30 * DAY, Face(utc=True))
+    assert told.startswith("Why due: primary is 30 d old")
+    assert told.endswith("Its window opens Mon 2026-02-09 09:00 UTC.")
+
+
+def test_of_a_rotation_under_way_nobody_says_that_it_is_not_due() -> None:
+    under_way = at_rest(turning=Slot.SECONDARY).but(stage=Stage.DRAIN)
+    told = why_due(under_way, WINDOWED, ADOPTED + DAY, Face(utc=True))
+    assert told == "A rotation is under way: draining since Fri 2026-01-09 08:00 UTC."
+
+
+def test_a_plan_for_what_is_held_names_the_way_out() -> None:
+    held = at_rest(hold=Hold(reason="by-hand", sentence="an audit", since=ADOPTED))
+    told = why_due(held, WINDOWED, ADOPTED + DAY, Face(utc=True))
+    assert told == "Held since Fri 2026-01-09 08:00 UTC: `keyturn release shop/contoso` lets it go on."

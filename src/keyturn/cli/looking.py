@@ -20,6 +20,7 @@ from keyturn.cli.standing import cautions
 if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
     from keyturn.model import Record
+    from keyturn.policy import Policy
     from keyturn.sweep import Charge
 
 # -------- plan
@@ -100,11 +101,11 @@ def _plan_one(
     stopped = seen.stopped
     if stopped:
         _say_below(f"stops here: {stopped}")
-    _say_below(_why_due(sight.record, charge, now, face))
+    _say_below(why_due(sight.record, policy, now, face))
     return {
         **told,
         "active": sight.record.active,
-        "why": _why_due(sight.record, charge, now, Face(utc=True)),
+        "why": why_due(sight.record, policy, now, Face(utc=True)),
         "arm_writes": seen.arm_writes,
         "stopped": stopped,
         "lines": [
@@ -141,16 +142,25 @@ def _say_below(text: str) -> None:
     screen.say("\n".join(wrapped("  ", text, screen.width())))
 
 
-def _why_due(record: Record, charge: Charge, now: datetime, face: Face) -> str:
-    from keyturn.policy import due, due_at, spell  # noqa: PLC0415
+def why_due(record: Record, policy: Policy, now: datetime, face: Face) -> str:
+    """Why a rotation starts, or why none does: one is under way, a person is waited for, or it is too early."""
+    from keyturn.conditions import CONDITIONS  # noqa: PLC0415
+    from keyturn.model import Stage  # noqa: PLC0415
+    from keyturn.policy import age_told, due, due_at, spell, starts_at  # noqa: PLC0415
 
-    reason = due(record, charge.policy, now)
+    if record.hold is not None:
+        return f"Held since {face.moment(record.hold.since)}: `keyturn release {record.id}` lets it go on."
+    if record.stage not in {Stage.UNKNOWN, Stage.IDLE}:
+        since = "" if record.since is None else f" since {face.moment(record.since)}"
+        return f"A rotation is under way: {CONDITIONS[record.stage]}{since}."
+    at, starts = due_at(record, policy), starts_at(record, policy, now)
+    window = "" if starts is None or starts <= max(at or now, now) else f" Its window opens {face.moment(starts)}."
+    reason = due(record, policy, now)
     if reason is not None:
-        return f"Why due: {reason.sentence} ({reason.reason})."
-    at = due_at(record, charge.policy)
+        return f"Why due: {reason.sentence} ({reason.reason}).{window}"
     if at is None:
-        return f"Not due: its age counts from adoption; policy says {spell(charge.policy.every)}."
-    return f"Not due before {face.moment(at)}, in {spell(at - now)}: policy says {spell(charge.policy.every)}."
+        return f"Not due: its age counts from adoption; policy says {age_told(policy)}."
+    return f"Not due before {face.moment(at)}, in {spell(at - now)}: policy says {age_told(policy)}.{window}"
 
 
 # -------- shared by every command that discovers
