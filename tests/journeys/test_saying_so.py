@@ -51,3 +51,15 @@ def test_plan_tells_no_story_for_a_credential_that_would_be_held_at_once(stage: 
     told = stage.run("plan")
     assert "would be held: shop-kv/same is also the sink of" in told.out
     assert "publish" not in told.out.replace("published", "")
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_where_nobody_is_opted_in_the_next_step_is_named(stage: Stage, command: str) -> None:
+    stage.configure({"match": "{}"})
+    assert "Nobody is opted in. Next: say whom in a policy's `match`" in stage.good(command).out
+
+
+def test_a_run_that_waits_for_nothing_but_a_person_says_for_whom(stage: Stage) -> None:
+    stage.good("run")
+    stage.good("hold", "contoso", "--because", "under investigation")
+    assert "Nothing waits for a time; 1 waits for you." in stage.run("run").out

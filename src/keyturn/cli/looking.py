@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from keyturn.policy import Policy
     from keyturn.sweep import Charge
 
+NOBODY = "Nobody is opted in. Next: say whom in a policy's `match`, then `keyturn plan`."
+
 # -------- plan
 
 
@@ -195,6 +197,7 @@ def problems_in_json(found: Discovered) -> list[dict[str, str]]:
 def _say_nobody(found: Discovered) -> None:
     if not found.problems:
         screen.say(f"No policy matches any of the {len(found.credentials)} apim subscriptions that were found.")
+        screen.say(NOBODY)
 
 
 @click.command()

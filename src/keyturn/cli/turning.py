@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyturn.cli import options, screen
-from keyturn.cli.looking import chosen, problems_in_json, tell_problems
+from keyturn.cli.looking import NOBODY, chosen, problems_in_json, tell_problems
 from keyturn.model import Credential, Event, Record
 
 if TYPE_CHECKING:
@@ -178,6 +178,8 @@ class Work:
                 _say_bad(record, policies[record.key], now)
         screen.say(f"{summary([word_of(record, now) for record in records])}.")
         screen.say(_waits(records, swept, now))
+        if not self.found.charges and not self.found.problems:
+            screen.say(NOBODY)
         bad = [r for r in records if is_bad(r, now) and not (r.hold is not None and r.hold.reason in fine)]
         left_out = self._left_out() if len(charges) == len(self.found.charges) else []
         for record in left_out:
@@ -231,7 +233,9 @@ def _waits(records: Sequence[Record], swept: Swept, now: datetime) -> str:
     ends = [record.not_before for record in records if record.hold is None and record.not_before is not None]
     next_at = swept.next_at or min(ends, default=None)
     if next_at is None:
-        return f"Nothing waits{busy}."
+        held = sum(1 for record in records if record.hold is not None)
+        yours = f" for a time; {held} wait{'s' if held == 1 else ''} for you" if held else ""
+        return f"Nothing waits{yours}{busy}."
     left = spell(next_at - now) if next_at > now else "0 s"
     return f"{waiting} waiting, next at {next_at:%Y-%m-%d %H:%M:%S} UTC, in {left}{busy}."
 
