@@ -252,6 +252,14 @@ def test_a_list_that_leads_in_a_circle_is_refused(stub: Stub, calls: Calls) -> N
         list(calls.arm.pages(PATH, api_version="2022-08-01", what="list"))
 
 
+@pytest.mark.parametrize("link", ["@stranger.example/x", ".stranger.example/x", ":1/x", "?a=b", "https://[", "x"])
+def test_a_next_link_cannot_become_a_part_of_the_hosts_name(stub: Stub, calls: Calls, link: str) -> None:
+    stub.answers = [Scripted(200, {"value": [], "nextLink": link})]
+    with pytest.raises(Refused, match="leads to no page"):
+        list(calls.arm.pages(PATH, api_version="2022-08-01", what="list"))
+    assert len(stub.asked) == 1
+
+
 @pytest.mark.parametrize("act", ["patch", "refused", "cut"])
 def test_no_log_record_of_any_library_holds_a_value_or_a_token(
     stub: Stub, calls: Calls, act: str, caplog: pytest.LogCaptureFixture

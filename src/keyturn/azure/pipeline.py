@@ -72,10 +72,7 @@ class Arm:
             following = page.get("nextLink")
             if not following:
                 return
-            # A nextLink names the host with :443 (azure-recorded 5). Only its path and query are followed, on our
-            # own endpoint: the token goes nowhere else.
-            parts = urlsplit(following)
-            target = f"{parts.path}?{parts.query}"
+            target = _below_our_endpoint(str(following), what)
             if target in seen:
                 raise Refused(f"{what}: Azure's list leads back to a page already read")
             seen.add(target)
@@ -193,3 +190,16 @@ class Arm:
                 agent = UserAgentPolicy(base_user_agent=user_agent(), user_agent_use_env=False)
                 self._client = ARMPipelineClient(self._cloud.arm, policies=[agent], transport=transport(self._cloud))
             return self._client
+
+
+def _below_our_endpoint(link: str, what: str) -> str:
+    """Path and query of a nextLink, which names the host with :443 (azure-recorded 5). They are followed on our own
+    endpoint alone: the token goes nowhere else. A path that did not begin with a slash would become a part of the
+    host's name. Raises Refused."""
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        parts = urlsplit("")
+    if not parts.path.startswith("/"):
+        raise Refused(f"{what}: Azure's list leads to no page")
+    return f"{parts.path}?{parts.query}"
