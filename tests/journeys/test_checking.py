@@ -392,6 +392,27 @@ def test_cautions_of_the_configuration_are_told(stage: Stage) -> None:
     assert any("settle 1 s is below the recommended" in each["sentence"] for each in about(told, "configuration"))
 
 
+def test_who_would_be_held_for_want_of_a_first_value_is_told_before_the_first_run(stage: Stage) -> None:
+    silent = configure_without(stage, "adopt")
+    code, told = check(stage)
+    (finding,) = about(told, "policy partners")
+    assert (code, finding["mark"]) == (1, "missing")
+    assert "1 credential would be held: no sink shows a value yet" in finding["sentence"]
+    assert "`adopt: primary`" in finding["next"]
+    stage.configure()
+    assert not about(check(stage)[1], "policy partners")
+    stage.good("run")
+    (stage.folder / "keyturn.yaml").write_text(silent, encoding="utf-8")
+    assert not about(check(stage)[1], "policy partners"), "what is adopted needs no first value"
+
+
+def configure_without(stage: Stage, setting: str) -> str:
+    path = stage.configure()
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if f"{setting}:" not in line]
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
 def test_credentials_that_would_be_held_are_told(stage: Stage) -> None:
     stage.configure({"match": "{ product: gold }", "publish": SINK})
     code, told = check(stage)

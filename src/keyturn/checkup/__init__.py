@@ -40,8 +40,9 @@ def findings(keyturn: Assembled, found: Discovered, charges: Sequence[Charge], *
         if alias in reached:
             yield trouble(alias, problem)
     shown = yield from outside.sinks(keyturn, charges)
-    yield from outside.gateways(keyturn, reached, charges, shown, named)
+    yield from outside.gateways(keyturn, reached, charges, shown.values, named)
     yield from own.ledger(keyturn)
+    yield from own.first_values(keyturn, charges, shown.nothing)
     yield from own.configuration(keyturn, found, charges, entries)
 
 

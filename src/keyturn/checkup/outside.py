@@ -29,9 +29,17 @@ SHOWN: Final = 3
 """Values per policy that are shown to the gateways, unless credentials are named: each costs two calls per gateway."""
 
 
-def sinks(keyturn: Assembled, charges: Sequence[Charge]) -> Generator[Finding, None, dict[str, Secret]]:
-    """Returns what each credential's sinks show of its value, by its key."""
+class Shown(msgspec.Struct, frozen=True):
+    """What the sinks show, by credential: its value, or that each of those that can be read was read and has none."""
+
+    values: dict[str, Secret]
+    nothing: frozenset[str]
+
+
+def sinks(keyturn: Assembled, charges: Sequence[Charge]) -> Generator[Finding, None, Shown]:
+    """Returns what each credential's sinks show."""
     values: dict[str, Secret] = {}
+    nothing: dict[str, bool] = {}
     read: dict[str, int] = {}
     empty: dict[str, int] = {}
     failed: dict[tuple[str, str], tuple[Finding, int]] = {}
@@ -49,10 +57,14 @@ def sinks(keyturn: Assembled, charges: Sequence[Charge]) -> Generator[Finding, N
                 finding = _unreadable(place, spec, error)
                 key = (place, finding.next if isinstance(spec, KeyVaultSink) else finding.sentence)
                 failed[key] = (finding, failed.get(key, (finding, 0))[1] + 1)
+                nothing[charge.credential.key] = False
                 continue
             read[place] = read.get(place, 0) + 1
             empty[place] = empty.get(place, 0) + (shown.value is None)
-            if shown.value is not None and not isinstance(sink, TokenSink):
+            if isinstance(sink, TokenSink):
+                continue
+            nothing[charge.credential.key] = shown.value is None and nothing.get(charge.credential.key, True)
+            if shown.value is not None:
                 values[charge.credential.key] = shown.value
     for place, spec in kinds.items():
         if place in read:
@@ -60,7 +72,7 @@ def sinks(keyturn: Assembled, charges: Sequence[Charge]) -> Generator[Finding, N
     for finding, count in failed.values():
         more = f" (and {count - 1} more there)" if count > 1 else ""
         yield msgspec.structs.replace(finding, sentence=f"{finding.sentence}{more}")
-    return values
+    return Shown(values, frozenset(key for key, is_so in nothing.items() if is_so))
 
 
 def _pairs(keyturn: Assembled, credential: Credential) -> list[tuple[SinkSpec, Sink]]:

@@ -5,7 +5,9 @@ Never here: a call to Azure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from keyturn import assemble
@@ -34,6 +36,33 @@ def ledger(keyturn: Assembled) -> Iterator[Finding]:
         yield ok(about, f"{seen.place}: not there yet; the first `keyturn run` makes it")
     else:
         yield ok(about, f"{seen.place}: opens, schema {seen.version}, ledger {seen.id[:12]}{seen.note}")
+
+
+def first_values(keyturn: Assembled, charges: Sequence[Charge], nothing: Collection[str]) -> Iterator[Finding]:
+    """Who would be held at adoption, because no sink shows a value, and no policy says which one is to be published.
+    `nothing`: the keys of credentials whose sinks show none."""
+    adopted = _adopted(keyturn)
+    many: Counter[str] = Counter()
+    for charge in charges:
+        entry = _won(keyturn, charge)
+        if entry is not None and charge.policy.adopt is None and charge.credential.key in {*nothing} - adopted:
+            many[entry.name] += 1
+    for name, count in many.items():
+        yield missing(
+            f"policy {name}",
+            f"{counted(count, 'credential')} would be held: no sink shows a value yet, and the policy does not say "
+            f"which one to publish first",
+            "Write `adopt: primary` or `adopt: secondary`: the slot that callers use today.",
+        )
+
+
+def _adopted(keyturn: Assembled) -> set[str]:
+    with suppress(KeyturnError):  # told with the ledger
+        view = assemble.view(keyturn.config)
+        if view is not None:
+            with view:
+                return {record.key for record in view.records() if record.active is not None}
+    return set()
 
 
 def configuration(
