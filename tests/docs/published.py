@@ -1,4 +1,7 @@
-"""Writes what is published from `keyturn.reasons`: the tables of docs/reasons.md."""
+"""Writes what is published from the code: docs/reasons.md, docs/errors.md, and the states of docs/protocol.md.
+
+uv run python -m tests.docs.published
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def _section(group: reasons.Group) -> Iterator[str]:
     yield "| Reason | Meaning | Whose move | What to do | Rule |"
     yield "|---|---|---|---|---|"
     for each in group.reasons:
-        rules = ", ".join(_link(name) for name in each.rules)
+        rules = ", ".join(rule_link(name) for name in each.rules)
         yield f"| `{each.code}` | {each.meaning} | {each.move} | {each.to_do} | {rules} |"
     yield ""
 
@@ -40,11 +43,15 @@ def _keeps_tokens() -> str:
     return f"{', '.join(others)} or {last}"
 
 
-def _link(name: str) -> str:
+def rule_link(name: str, page: str = "protocol.md") -> str:
+    """A link to the rule's section, from a page of docs/."""
     heading = f"{name} {reasons.RULES[name].title}"
     fragment = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-    return f"[{name}](protocol.md#{fragment})"
+    return f"[{name}]({page}#{fragment})"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_text(), encoding="utf-8")
+    from tests.docs import errors_page, states_page  # they know this room
+
+    for text, page in ((page_text(), PAGE), *((room.page_text(), room.PAGE) for room in (errors_page, states_page))):
+        page.write_text(text, encoding="utf-8")

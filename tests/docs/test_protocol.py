@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import inspect
 import itertools
 import re
+import runpy
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,10 +16,11 @@ import pytest
 from keyturn import plan
 from tests.docs.pages import DOCS, read
 from tests.docs.rules_taken_away import TAKEN_AWAY
+from tests.docs.states_page import ARROW, page_text, table
 from tests.turn import test_traces
 
 PAGE = read(DOCS / "protocol.md")
-PICTURE = re.compile(r"<!-- picture -->\n```mermaid\n(?P<text>.*?)```\n<!-- /picture -->", re.DOTALL)
+PICTURE = re.compile(r"<!-- picture -->\n```mermaid\n(?P<text>.*?)```\n", re.DOTALL)
 RULE = re.compile(
     r"^### (?P<name>A\d+) [^\n]+\n\n.*?^- Why: [^\n]+\.\n- Where: (?P<where>[^\n]+)\n"
     r"- Breaks: `(?P<module>[\w/]+)::(?P<test>test_\w+)`\n",
@@ -60,10 +63,28 @@ def cases(test: Callable[..., None]) -> Iterator[dict[str, Any]]:
 
 
 def test_the_picture_is_the_tables() -> None:
-    """To renew it: put `plan.picture()` between the marks."""
     drawn = PICTURE.search(PAGE)
     assert drawn is not None
-    assert drawn["text"] == plan.picture()
+    assert drawn["text"] == plan.picture(), "run `uv run python -m tests.docs.published`"
+
+
+def test_the_table_below_it_says_the_same() -> None:
+    assert page_text() == PAGE, "run `uv run python -m tests.docs.published`"
+    arrows = len(ARROW.findall(plan.picture()))
+    told = [line.split(" | ")[0] for line in table().strip().splitlines()[2:]]
+    assert sum(len(starts.split(", ")) for starts in told) == arrows > 40
+
+
+def test_the_site_draws_every_arrow_of_it() -> None:
+    """docs/site is no package: it is read as the site's builder reads it."""
+    room = runpy.run_path(str(DOCS / "site" / "picture.py"))
+    drawn = room["drawn"](plan.picture())
+    titles = [html.unescape(found) for found in re.findall("<title>(.*?)</title>", drawn)]
+    for found in ARROW.finditer(plan.picture()):
+        (title,) = (each for each in titles if each.startswith(f"{found['start']} to {found['end']}: "))
+        assert found["row"] in title
+    with pytest.raises(ValueError, match="elsewhere has no place"):
+        room["drawn"]("    idle --> elsewhere: x")
 
 
 def test_every_rule_has_a_section_of_the_same_form() -> None:
