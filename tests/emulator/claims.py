@@ -689,7 +689,7 @@ SECTIONS: Final = (
             ),
             Claim(
                 "errors-in-the-vaults",
-                "Errors in the vault's words: not found, being deleted, recover of a live one",
+                "Errors in the vault's words: not found, disabled, being deleted, recover of a live one",
                 "azure-recorded 10",
             ),
             Claim(

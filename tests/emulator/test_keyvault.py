@@ -392,6 +392,12 @@ def test_a_live_secret_cannot_be_recovered(desk: Desk) -> None:
 
 
 @pytest.mark.witness("errors-in-the-vaults")
+def test_a_disabled_version_is_not_told_and_says_why(desk: Desk) -> None:
+    desk.told("PUT", "/secrets/a", {"value": "v", "attributes": {"enabled": False}})
+    assert desk.error("GET", "/secrets/a") == (403, "Forbidden", "SecretDisabled")
+
+
+@pytest.mark.witness("errors-in-the-vaults")
 def test_a_delete_may_take_its_time_and_then_the_name_is_being_deleted(desk: Desk) -> None:
     desk.world.vaults["shop-kv"].deletion_seconds = 20
     desk.told("PUT", "/secrets/a", {"value": "v"})
