@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.cli.terminal import Terminal
 from tests.journeys.stage import Stage
 from tests.journeys.test_trouble import draining, says, status
 
@@ -26,6 +27,21 @@ def test_it_says_who_is_cut_off_and_asks_and_changes_nothing_without_an_answer(s
     )
     assert stage.azure.keys("shop-apim", "contoso") == before
     assert "compromised" not in stage.run("history", "contoso", "--lines").out
+
+
+def test_ctrl_c_at_the_question_changes_nothing_and_is_told_on_a_line_of_its_own_within_80_columns(
+    stage: Stage,
+) -> None:
+    draining(stage)
+    before = stage.azure.keys("shop-apim", "contoso")
+    terminal = Terminal(stage.folder, *COMPROMISED, "--suspend", columns=80, env=stage.env)
+    terminal.until("[y/N]")
+    terminal.interrupt()
+    assert terminal.end() == 130
+    lines = terminal.seen.splitlines()
+    assert "keyturn: stopped before it was done" in lines
+    assert max(len(line) for line in lines) <= 80
+    assert stage.azure.keys("shop-apim", "contoso") == before
 
 
 def test_with_an_agreement_both_values_die_within_minutes_and_the_vault_shows_a_live_one(stage: Stage) -> None:

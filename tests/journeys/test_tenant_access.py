@@ -106,6 +106,7 @@ def test_a_person_is_told_who_is_cut_off_and_decides(
         assert main(["key", "disable", "tenant/access"]) == code
     told = capsys.readouterr().err
     assert f"cuts off every caller of {ENDPOINT}" in told and "Go on?" in told
+    assert ("keyturn: you said no\n  Nothing was changed." in told) is enabled
     assert is_enabled(managed) is enabled
 
 

@@ -118,8 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = keyturn.main(args=arguments, prog_name="keyturn", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        return screen.fail("stopped before it was done", "", code=130)
+    except click.Abort as how:
+        return screen.stopped(how)
     except click.UsageError as error:
         where = f"`{error.ctx.command_path} --help` shows how." if error.ctx is not None else ""
         return screen.fail(error.format_message(), getattr(error, "hint", where), code=2)

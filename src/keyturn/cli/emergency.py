@@ -81,7 +81,7 @@ def _when(after: timedelta | None) -> str:
 def _ask(count: int) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("nobody is there to ask; --yes answers for you")
-    click.confirm(f"Let them die, for {count} credential{'s' if count != 1 else ''}?", abort=True, err=True)
+    screen.ask(f"Let them die, for {count} credential{'s' if count != 1 else ''}?")
 
 
 def _named(charge: Charge, slots: Collection[Slot], *, suspend: bool, because: str) -> bool:

@@ -54,7 +54,7 @@ def show(name: str, slot: str, reveal: bool, config: str | None) -> int:
         if not reveal and not (sys.stdout.isatty() and sys.stdin.isatty()):
             raise click.UsageError("a value is printed on a terminal only; --reveal prints it anywhere")
         if not reveal:
-            click.confirm(f"Print the {slot} value of {credential.id} here?", abort=True, err=True)
+            screen.ask(f"Print the {slot} value of {credential.id} here?")
         value = work.keyturn.keyring_of(credential).read_values(credential).of(Slot(slot))
     screen.value(value.reveal())
     screen.document({"id": credential.id, "slot": slot, "value": value.reveal()})
@@ -177,7 +177,7 @@ def _ask(work: Work, charge: Charge, slot: Slot) -> None:
     screen.whisper(f"  {why.sentence}.")
     if not sys.stdin.isatty():
         raise click.UsageError("nobody is there to ask; --yes answers for you")
-    click.confirm("Go on?", abort=True, err=True)
+    screen.ask("Go on?")
 
 
 # -------- tenant access, on or off
@@ -238,7 +238,7 @@ def _ask_to_disable(keyring: TenantKeyring, charge: Charge) -> None:
     screen.whisper(f"Disabling {credential.id} cuts off {cut_off}, until it is enabled again.")
     if not sys.stdin.isatty():
         raise click.UsageError("nobody is there to ask; --yes answers for you")
-    click.confirm("Go on?", abort=True, err=True)
+    screen.ask("Go on?")
 
 
 def _send_switch(work: Work, keyring: TenantKeyring, charge: Charge, on: bool, seen: Entity) -> None:

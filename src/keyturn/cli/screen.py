@@ -22,6 +22,8 @@ from keyturn.errors import KeyturnError, Misconfigured
 
 WIDTH = 100
 """Prose is not wider than this, however wide the terminal is."""
+INTERRUPTED = 130
+"""The exit code of what a person ended."""
 STANDARD = 80
 """Columns of a terminal that does not say how wide it is."""
 STYLES: dict[Tone, dict[str, Any]] = {
@@ -192,6 +194,25 @@ def happened(kind: str, sentence: str, rule: str) -> str:
 def warn(sentence: str) -> None:
     """Something that a person should look at; on stderr."""
     _headed("warning:", Tone.ATTENTION, [f"warning: {sentence}"])
+
+
+class Declined(click.Abort):
+    """A person was asked, and said no."""
+
+
+def ask(question: str) -> None:
+    """Returns if a person says yes. Raises Declined, click.Abort."""
+    if not click.confirm(question, err=True):
+        raise Declined
+
+
+def stopped(how: click.Abort) -> int:
+    """What ends a command that a person ended. Returns the exit code."""
+    if isinstance(how, Declined):
+        return fail("you said no", "", code=INTERRUPTED)
+    if sys.stderr.isatty():
+        click.echo(err=True)  # the question, or ^C, stands on this line
+    return fail("stopped before it was done", "", code=INTERRUPTED)
 
 
 def speaks_json() -> bool:

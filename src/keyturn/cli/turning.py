@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from keyturn.ports import Clock
     from keyturn.sweep import Charge, Sweep, Swept
 
-INTERRUPTED = 130
 LOOK_UP = 0.2
 """Machine seconds after which a wait looks whether it was asked to stop."""
 WAIT = click.option("--wait", is_flag=True, help="Follow every rotation to its end, however long that takes.")
@@ -151,7 +150,7 @@ class Work:
             wanted = {charge.credential.key for charge in charges}
             swept = sweep.follow(to_the_end=to_the_end, force={*force, *(self.found.lost & wanted)})
         code = self.end(charges, swept, fine, told=told, code=code)
-        return INTERRUPTED if signal.SIGINT in caught else code
+        return screen.INTERRUPTED if signal.SIGINT in caught else code
 
     def end(
         self,
