@@ -293,6 +293,19 @@ def test_a_gateway_that_does_not_answer_is_missing(stage: Stage) -> None:
     assert "https://nowhere.example" in finding["sentence"]
 
 
+@pytest.mark.parametrize(("others", "asked"), [("", []), (", 'https://shop-apim.azure-api.net'", ["1 gateway"])])
+def test_a_gateway_that_does_not_answer_is_not_waited_for_once_more_by_each_policy(
+    stage: Stage, others: str, asked: list[str]
+) -> None:
+    path = stage.configure()
+    gateways = f"id: {SERVICE}\n    gateways: [ 'https://nowhere.example'{others} ]"
+    path.write_text(path.read_text(encoding="utf-8").replace(f"id: {SERVICE}", gateways), encoding="utf-8")
+    code, told = check(stage)
+    assert (code, len(about(told, "gateway"))) == (1, 1)
+    proofs = [each["sentence"] for each in about(told, "probe of partners")]
+    assert [proof.rpartition(" at ")[2] for proof in proofs] == asked
+
+
 # -------- probes
 
 

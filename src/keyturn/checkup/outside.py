@@ -137,25 +137,28 @@ def gateways(
     """Who is reached, whether a probe refuses a value that nobody has, and whether it accepts what a sink shows."""
     for alias in aliases:
         asking = keyturn.probe_of(alias)
-        yield from _reached(keyturn, asking, alias, charges)
+        silent = yield from _reached(keyturn, asking, alias, charges)
         groups: dict[tuple[str, Kind, ProbeSpec], list[Charge]] = {}
         for charge in charges:
             if charge.credential.service == alias and charge.policy.probe is not None:
                 key = (charge.policy.name, charge.credential.kind, charge.policy.probe)
                 groups.setdefault(key, []).append(charge)
         for (policy, _, spec), group in groups.items():
-            yield from _probed(keyturn, asking, f"probe of {policy}", spec, group, values, all_values)
+            yield from _probed(keyturn, asking, f"probe of {policy}", spec, group, values, all_values, silent)
 
 
-def _reached(keyturn: Assembled, asking: GatewayProbe, alias: str, charges: Sequence[Charge]) -> Iterator[Finding]:
+def _reached(
+    keyturn: Assembled, asking: GatewayProbe, alias: str, charges: Sequence[Charge]
+) -> Generator[Finding, None, frozenset[str]]:
+    """Returns those that do not answer, so that nobody waits for them once more for each policy."""
     first = next((charge.credential for charge in charges if charge.credential.service == alias), None)
     if first is None:
-        return
+        return frozenset()
     try:
         given = keyturn.config.services[alias].gateways if first.kind is Kind.APIM_SUBSCRIPTION else ()
         gateways = given or keyturn.gateways(first)
     except KeyturnError:
-        return  # the service itself may not be read, which is told already
+        return frozenset()  # the service itself may not be read, which is told already
     silent = {gateway: why for gateway in gateways if (why := asking.reach(gateway))}
     for gateway, why in silent.items():
         yield missing(
@@ -163,6 +166,7 @@ def _reached(keyturn: Assembled, asking: GatewayProbe, alias: str, charges: Sequ
         )
     if gateways and not silent:
         yield ok("gateways", f"{len(gateways)} answer: {', '.join(gateways)}")
+    return frozenset(silent)
 
 
 def _probed(
@@ -173,11 +177,16 @@ def _probed(
     group: Sequence[Charge],
     values: dict[str, Secret],
     all_values: bool,
+    silent: frozenset[str],
 ) -> Iterator[Finding]:
     try:
-        gateways = spec.gateways or keyturn.gateways(group[0].credential)
+        meant = spec.gateways or keyturn.gateways(group[0].credential)
     except KeyturnError:
         return
+    gateways = tuple(gateway for gateway in meant if gateway not in silent)
+    if meant and not gateways:
+        return  # none of them answers, which is told already
+    spec = msgspec.structs.replace(spec, gateways=gateways)
     refused = asking.control(gateways, spec)
     if refused.proves_nothing:
         yield missing(
