@@ -166,8 +166,9 @@ def rows() -> tuple[Row, ...]:
         # compromise: the values that a person named die without a drain
         Row("compromised", IDLE | DRAIN | RETIRE | PROVE, _active_leaked, _replace_active, (Stage.RENEW,), "A15"),
         Row("compromised standby", IDLE, _standby_leaked, _end_standby, (Stage.RETIRE,), "A15"),
-        Row("let in again", IDLE, _locked_out, _let_in, rule="A15"),
-        Row("prove it is let in", IDLE, _was_locked_out, _prove_let_in, (Stage.CONFIRM,), "A15"),
+        Row("let in soon", IDLE | DRAIN | WRITING, _locked_out_for_now, _wait_to_let_in, rule="A15"),
+        Row("let in again", IDLE | DRAIN | WRITING, _locked_out, _let_in, rule="A15"),
+        Row("prove it is let in", IDLE | DRAIN | WRITING, _was_locked_out, _prove_let_in, (Stage.CONFIRM,), "A15"),
         Row("looked again", IDLE, _compromise_over, _close_compromise, rule="A15"),
 
         # idle
@@ -799,9 +800,32 @@ def _end_standby(s: Scene) -> Step:
     )
 
 
+def _named_are_dead(s: Scene) -> bool:
+    """By a rotation, or by a person who was faster: nobody is kept out for a drain. What has just landed is learned
+    first."""
+    return not any(s.leaked(slot) for slot in Slot) and not _landed_or_renewed(s)
+
+
+def _known_everywhere_at(s: Scene) -> datetime:
+    """When every gateway has had the time to learn what took the place of the compromised values."""
+    fresh = [s.record.slot(slot).written_at for slot in Slot if not s.confirmed(slot)]
+    return max((at + s.policy.propagation_wait for at in fresh if at is not None), default=s.now)
+
+
 def _locked_out(s: Scene) -> bool:
-    """The compromised values are dead, and every gateway has had the time to learn it."""
-    return s.suspended
+    return s.suspended and _named_are_dead(s)
+
+
+def _locked_out_for_now(s: Scene) -> bool:
+    return _locked_out(s) and (s.skewed or s.now < _known_everywhere_at(s))
+
+
+def _wait_to_let_in(s: Scene) -> Step:
+    if s.skewed:
+        return _wait_clock(s)
+    sentence = "the compromised values are dead; it is activated once that must have reached every gateway"
+    waiting = Waiting(reason="propagation", rule="A15", sentence=sentence)
+    return _wait(s, "let in soon", _known_everywhere_at(s), waiting)
 
 
 def _let_in(s: Scene) -> Step:
@@ -810,7 +834,9 @@ def _let_in(s: Scene) -> Step:
 
 
 def _was_locked_out(s: Scene) -> bool:
-    return s.record.compromise is not None and s.record.compromise.suspended
+    """They are dead, so that its ETag has moved since it was suspended: no late suspend can land any more."""
+    named = s.record.compromise
+    return named is not None and named.suspended and _named_are_dead(s)
 
 
 def _prove_let_in(s: Scene) -> Step:

@@ -625,3 +625,31 @@ def test_a_rollback_ends_where_the_old_value_is_named() -> None:
     name_it(world, turn, rules, [record.active.other])
     well(world, soon(world, turn, rules, span=3 * HOUR), {old})
     assert all(shown != old for _, shown in world.sinks[SID][0].writes[told:])
+
+
+@pytest.mark.parametrize("slots", [BOTH, None])
+@pytest.mark.parametrize("after", [0, 1, 5, 12, 20])
+def test_whoever_is_locked_out_is_let_in_soon_where_a_person_ended_a_value_by_hand(
+    slots: Collection[Slot] | None, after: int
+) -> None:
+    """Somebody regenerates the published slot in the portal, too: no drain may keep everybody out."""
+    rules = policy()
+    world, turn = rotated(rules)
+    active = world.record(SID).active
+    assert active is not None
+    leaked = values(world) if slots else {world.value(SID, active)}
+    name_it(world, turn, rules, slots or [active], suspend=True)
+    for _ in range(after):
+        turn.advance(world.credential(SID), rules)
+        world.clock.move(MINUTE)
+    world.keyring.portal(SID, active)
+    died = world.clock.azure
+    while world.keyring.entities[SID].state != "active":
+        assert world.clock.azure < died + 3 * HOUR
+        turn.advance(world.credential(SID), rules)
+        world.clock.move(MINUTE)
+    assert not values(world) & leaked
+    assert world.clock.azure >= died + rules.propagation
+    record = soon(world, turn, rules, span=2 * DAY)
+    well(world, record, leaked)
+    assert record.compromise is None
