@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from keyturn.functions import create_app, settings, web
-from tests.docs.pages import DOCS, ROOT, executed, missing, read, transcript
-from tests.docs.test_readme import CURL
+from tests.docs.pages import DOCS, ROOT, executed, read, transcript
+from tests.docs.played import LIMIT, beside_an_emulator, environment, play
 from tests.functions.hosting import Hosted
 from tests.journeys.stage import Stage
 
 PAGE = DOCS / "azure-function.md"
 BLOCKS = executed(PAGE)
-LIMIT = 240.0  # seconds after which a command that hangs is a failure; nothing is measured
 HALF_AN_HOUR, DAY = 1_800.0, 86_400.0
 
 
-def as_run(command: str) -> str:
-    """The command with this very Python in the place of `uv run`."""
-    python = f"'{sys.executable}'"
-    return command.replace("uv run python", python).replace("uv run keyturn", f"{python} -m keyturn")
-
-
-def evenly(lines: list[str] | tuple[str, ...]) -> list[str]:
+def evenly(lines: Sequence[str]) -> list[str]:
     return [re.sub(r" {3,}", "   ", line.rstrip()) for line in lines]
 
 
@@ -50,72 +41,13 @@ def rows(header: str) -> list[list[str]]:
 # -------- what a reader runs
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """The reader's: nothing of Azure, no proxy; curl where the machine has none."""
-    kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(("AZURE", "KEYTURN_", "HTTP", "NO_PROXY"))}
-    if shutil.which("curl") is None:
-        stand_in = tmp_path / "bin" / "curl"
-        stand_in.parent.mkdir()
-        stand_in.write_text(CURL.format(python=sys.executable), encoding="utf-8")
-        stand_in.chmod(0o700)
-        kept["PATH"] = f"{stand_in.parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONUTF8": "1"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, environment: dict[str, str]) -> Iterator[Path]:
-    """The page's two files beside the folder that is deployed, and its emulator running there, on any free port."""
-    (emulator,) = transcript(BLOCKS["emulator"])
-    assert "--port 8377" in emulator.command
+def test_the_try_out_prints_what_the_page_shows(tmp_path: Path) -> None:
+    """The page's two files beside the folder that is deployed."""
+    reader = environment(tmp_path)
     shutil.copytree(ROOT / "function_app", tmp_path / "function_app", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "host.py").write_text(BLOCKS["file host.py"], encoding="utf-8")
-    process = subprocess.Popen(
-        "exec " + as_run(emulator.command).replace("--port 8377", "--port 0"),
-        shell=True,
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        port = json.loads(process.stdout.readline())["proxy"].rpartition(":")[2]
-        written = BLOCKS["file keyturn.yaml"].replace(":8377", f":{port}")
-        (tmp_path / "keyturn.yaml").write_text(written, encoding="utf-8")
-        yield tmp_path
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-        process.stdout.close()
-
-
-def test_the_try_out_prints_what_the_page_shows(folder: Path, environment: dict[str, str]) -> None:
-    """One shell, as a reader has one; a line of its own after each command tells the outputs apart."""
-    steps = transcript(BLOCKS["by hand"])
-    mark = "-- next command --"
-    script = "".join(f"{as_run(step.command)}\necho '{mark}'\n" for step in steps)
-    ran = subprocess.run(
-        ["sh", "-eu"],
-        input=script,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=LIMIT,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    printed = ran.stdout.split(f"{mark}\n")[:-1]
-    assert len(printed) == len(steps)
-    wrong = {
-        step.command: missing(tuple(evenly(step.lines)), evenly(output.splitlines()))
-        for step, output in zip(steps, printed, strict=True)
-    }
-    assert {command: line for command, line in wrong.items() if line is not None} == {}, ran.stdout
-    assert "a-value-of-your-own-choice" not in ran.stdout
+    with beside_an_emulator(PAGE, tmp_path, reader) as blocks:
+        printed = play(transcript(blocks["by hand"]), tmp_path, reader, evenly)
+    assert "a-value-of-your-own-choice" not in "".join(printed)
 
 
 def test_every_transcript_with_output_is_executed() -> None:

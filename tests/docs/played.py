@@ -64,9 +64,9 @@ def beside_an_emulator(page: Path, folder: Path, reader: dict[str, str]) -> Iter
     """The page's files in the folder, and its emulator running there, on any free port. Yields the page's blocks."""
     blocks = executed(page)
     (emulator,) = transcript(blocks["emulator"])
-    command = KEYTURN + re.sub(r" --port \d+", "", as_run(emulator.command)) + " --port 0"
+    command = re.sub(r" --port \d+", "", as_run(re.sub(r"^keyturn ", "uv run keyturn ", emulator.command)))
     process = subprocess.Popen(
-        ["sh", "-c", command.replace("\nkeyturn ", f"\nexec '{sys.executable}' -m keyturn ")],
+        ["sh", "-c", f"exec {command} --port 0"],
         cwd=folder,
         env=reader,
         stdout=subprocess.PIPE,
