@@ -219,6 +219,8 @@ def test_a_value_is_never_taken_as_an_argument(filled: Folder) -> None:
         ("key", "set", "fabrikam", VALUE, "--slot", "primary"),
         ("key", "set", "fabrikam", "--slot", "primary", "--from-env", VALUE),
         ("key", "regenerate", "fabrikam", VALUE, "--slot", "primary"),
+        ("key", "set", "fabrikam", "--slot", VALUE),
+        ("token", "create", "--from", "fabrikam", "--form", VALUE),
         ("key", "show", "fabrikam", VALUE, "--slot", "primary"),
         ("key", VALUE),
         ("status", VALUE),

@@ -16,7 +16,14 @@ class Hushed(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.allow_extra_args = True
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            param = error.param
+            if param is None or not isinstance(param.type, click.Choice) or isinstance(error, click.MissingParameter):
+                raise
+            taken = ", ".join(map(str, param.type.choices))
+            raise click.UsageError(f"{param.get_error_hint(ctx)} takes one of {taken}", ctx) from None
         if rest:
             raise click.UsageError(f"keys and tokens are taken {NEVER_AN_ARGUMENT}: shells keep those", ctx)
         return rest
