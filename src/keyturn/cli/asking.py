@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyturn.cli import options, screen
-from keyturn.cli.explaining import known_reason
+from keyturn.cli.explaining import complete_reasons, known_reason
 from keyturn.cli.looking import chosen
 from keyturn.cli.naming import resolve
 from keyturn.cli.turning import change, tell, working
@@ -79,7 +79,10 @@ def hold(name: str, because: str, config: str | None) -> int:
 @click.command()
 @options.NAMES
 @click.option(
-    "--reason", metavar="CODE", help="Every credential that is held for this reason, of those named or of all."
+    "--reason",
+    metavar="CODE",
+    shell_complete=complete_reasons,
+    help="Every credential that is held for this reason, of those named or of all.",
 )
 @options.because(required=False, default="released by hand")
 @options.configured

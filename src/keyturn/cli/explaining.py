@@ -21,6 +21,11 @@ def _complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[st
     return [each for each in known if each.lower().startswith(incomplete.lower())]
 
 
+def complete_reasons(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell completes a reason to, where a rule will not do."""
+    return [each for each in reasons.REASONS if each.startswith(incomplete.lower())]
+
+
 @click.command()
 @click.argument("code", required=False, metavar="[REASON]", shell_complete=_complete)
 @options.speaking
