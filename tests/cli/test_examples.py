@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from keyturn.cli import keyturn
 from keyturn.cli.examples import EXAMPLES, FIRST
 from tests.cli.inside import run
+from tests.cli.terminal import show
 
 EVERY = [*EXAMPLES.items(), ("", FIRST)]
 LINES = [(name, typed) for name, examples in EVERY for typed, _ in examples]
@@ -63,7 +65,20 @@ def test_help_shows_the_examples_line_by_line_and_within_its_width(name: str) ->
     for typed, does in dict(EVERY)[name]:
         (at,) = [at for at, line in enumerate(lines) if re.match(rf" *{re.escape(typed)}(   |$)", line)]
         assert does in lines[at] or lines[at + 1].strip() == does
-    assert max(len(line) for line in lines) <= 110
+    assert max(len(line) for line in lines) <= 80
+
+
+@pytest.mark.parametrize("name", ["", *EXAMPLES])
+def test_every_help_fits_a_terminal_of_80_columns(name: str, tmp_path: Path) -> None:
+    lines = show(tmp_path, *name.split(), "--help", columns=80).seen.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("name", ["", "key", "token"])
+def test_who_types_a_group_alone_is_shown_its_help_and_no_error_around_it(name: str) -> None:
+    done = run(*name.split())
+    assert (done.code, done.out) == (2, "")
+    assert done.err == run(*name.split(), "--help").out
 
 
 def test_an_example_that_is_wrong_is_found() -> None:

@@ -120,6 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except click.Abort as how:
         return screen.stopped(how)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help(), err=True)
+        return 2
     except click.UsageError as error:
         where = f"`{error.ctx.command_path} --help` shows how." if error.ctx is not None else ""
         return screen.fail(error.format_message(), getattr(error, "hint", where), code=2)

@@ -55,7 +55,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "adopt": (
         ("keyturn adopt contoso", "look now, and adopt what the sinks show"),
         (
-            'keyturn adopt contoso --quiet-since 2026-01-05T08:00Z --because "nobody has the standby"',
+            'keyturn adopt contoso --quiet-since 2026-01-05T08:00Z --because "unused"',
             "on your word, without waiting for a drain first",
         ),
     ),
@@ -88,7 +88,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "key regenerate": (
         ("keyturn key regenerate contoso --slot secondary", "refused while callers may still use it"),
         (
-            'keyturn key regenerate contoso --slot primary --cut-off-callers --because "it leaked"',
+            "keyturn key regenerate contoso --slot primary --cut-off-callers",
             "all the same; says who is cut off, and asks",
         ),
     ),
@@ -128,8 +128,8 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("keyturn demo --pull-plug --credentials 6", "killed again and again on stage"),
     ),
     "completion": (
-        ("keyturn completion bash > ~/.local/share/bash-completion/completions/keyturn", "for every new shell"),
-        ("source <(keyturn completion zsh)", "for this shell alone"),
+        ("source <(keyturn completion bash)", "for this shell alone"),
+        ("keyturn completion fish > ~/.config/fish/completions/keyturn.fish", "for every new shell"),
     ),
     "schema": (
         ("keyturn schema", "on stdout"),
@@ -144,8 +144,9 @@ FIRST: Final = (
     ("keyturn explain quiet-slot", "what a word on a screen means, and what to do"),
 )
 """Those of keyturn itself."""
-TOGETHER: Final = 30
-"""Columns up to which an explanation stands beside what to type; else it stands below."""
+COLUMNS: Final = 76
+"""So many fit a terminal of 80, behind the indent of what ends a help. Where an explanation does not fit beside what to
+type, each stands below."""
 
 
 def attach(name: str, command: click.Command) -> click.Command:
@@ -161,12 +162,8 @@ def text(examples: tuple[tuple[str, str], ...]) -> str | None:
     """As click wants it: a paragraph whose lines stay as they are."""
     if not examples:
         return None
-    wide = max((len(typed) for typed, _ in examples if len(typed) <= TOGETHER), default=0)
-    lines = [line for typed, does in examples for line in _lines(typed, does, wide)]
+    wide = max(len(typed) for typed, _ in examples)
+    lines = [f"  {typed:<{wide}}   {does}" for typed, does in examples]
+    if max(len(line) for line in lines) > COLUMNS:
+        lines = [line for typed, does in examples for line in (f"  {typed}", f"      {does}")]
     return "\n".join(["\b", "Examples:", *lines])
-
-
-def _lines(typed: str, does: str, wide: int) -> list[str]:
-    if len(typed) <= TOGETHER:
-        return [f"  {typed:<{wide}}   {does}"]
-    return [f"  {typed}", f"  {'':<{wide}}   {does}" if wide else f"      {does}"]

@@ -18,12 +18,12 @@ SHELLS = ("bash", "zsh", "fish")
 def completion(shell: str) -> int:
     """Print the script that lets a shell complete commands, options, names of credentials and reasons.
 
-    \b
-    bash: keyturn completion bash > ~/.local/share/bash-completion/completions/keyturn
-    zsh:  keyturn completion zsh > ~/.zfunc/_keyturn   (with ~/.zfunc in $fpath, before compinit)
-    fish: keyturn completion fish > ~/.config/fish/completions/keyturn.fish
+    Write it where your shell looks for it, then start a new shell:
 
-    Then start a new shell. Or for this shell alone: source <(keyturn completion bash)
+    \b
+    bash  ~/.local/share/bash-completion/completions/keyturn
+    zsh   ~/.zfunc/_keyturn, with ~/.zfunc in $fpath before compinit
+    fish  ~/.config/fish/completions/keyturn.fish
     """
     from click.shell_completion import get_completion_class  # noqa: PLC0415
 
