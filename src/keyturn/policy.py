@@ -306,15 +306,17 @@ def token_shortfalls(policy: Policy, spec: TokenSpec) -> tuple[str, ...]:
     return tuple(found)
 
 
-def cautions(policy: Policy) -> tuple[str, ...]:
-    """Every wait that is below its recommended value, which is the default: allowed, but a person should know."""
+def cautions(policy: Policy, *, emulated: bool = False) -> tuple[str, ...]:
+    """Every wait that is below its recommended value, which is the default: allowed, but a person should know.
+    `emulated`: time stands while a gateway is asked, so that there is nothing to settle."""
     usual = Policy(name="")
     waits = ("deadline", "late", "max_clock_skew", "settle", "propagation")
+    proven = policy.probe is not None and not emulated
     return tuple(
         f"policy {policy.name}: {wait} {spell(getattr(policy, wait))} is below the recommended "
         f"{spell(getattr(usual, wait))}; rotations are only as safe as it is true"
         for wait in waits
-        if getattr(policy, wait) < getattr(usual, wait) and not (wait == "settle" and policy.probe is None)
+        if getattr(policy, wait) < getattr(usual, wait) and (proven or wait != "settle")
     ) + tuple(
         f"policy {policy.name}: a {spec.kind} token has a fresh one {spell(spec.renews_before)} before it ends at the "
         f"latest, and look_every is {spell(policy.look_every)}: let keyturn run more often than the first"

@@ -399,10 +399,11 @@ def test_a_ledgers_salt_that_is_not_the_one_it_was_made_with_is_told(stage: Stag
 
 
 def test_cautions_of_the_configuration_are_told(stage: Stage) -> None:
-    stage.configure({"settle": "1s"})
+    stage.configure({"propagation": "1s", "settle": "0s"})
     code, told = check(stage)
     assert code == 0
-    assert any("settle 1 s is below the recommended" in each["sentence"] for each in about(told, "configuration"))
+    assert not any("settle" in each["sentence"] for each in told["findings"]), "nothing settles while time stands"
+    assert any("propagation 1 s is below the recommended" in each["sentence"] for each in about(told, "configuration"))
 
 
 def test_who_would_be_held_for_want_of_a_first_value_is_told_before_the_first_run(stage: Stage) -> None:

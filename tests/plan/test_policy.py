@@ -66,6 +66,11 @@ def test_a_wait_below_its_recommended_value_is_allowed_and_warned_about(wait: st
     assert sentence.startswith(f"policy partners: {wait} 1 s is below the recommended")
 
 
+def test_where_time_stands_while_a_gateway_is_asked_nobody_is_warned_that_nothing_settles() -> None:
+    assert cautions(policy(settle=0 * SECOND), emulated=True) == ()
+    assert len(cautions(policy(settle=0 * SECOND, late=SECOND), emulated=True)) == 1
+
+
 def test_due_says_why_and_since_when() -> None:
     published = SlotRecord(published_at=START)
     record = Record(key="k", id="i", active=Slot.PRIMARY, primary=published)

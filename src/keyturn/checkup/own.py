@@ -70,7 +70,13 @@ def configuration(
 ) -> Iterator[Finding]:
     about = "configuration"
     idle = [entry for entry in entries if entry.match == Match()]
-    told = [attention(about, caution) for entry in entries if entry not in idle for caution in cautions(entry.policy)]
+    emulated = keyturn.config.clock is not None
+    told = [
+        attention(about, caution)
+        for entry in entries
+        if entry not in idle
+        for caution in cautions(entry.policy, emulated=emulated)
+    ]
     told += [attention(about, warning) for warning in found.warnings if charges and not _is_about(warning, idle)]
     mine = {charge.credential.key for charge in charges}
     try:

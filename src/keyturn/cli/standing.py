@@ -124,7 +124,8 @@ def cautions(config: Config) -> list[str]:
     """The waits that a policy sets below what is recommended (protocol.md: they have no hidden floor)."""
     from keyturn.policy import cautions  # noqa: PLC0415
 
-    return [caution for entry in config.policies for caution in cautions(entry.policy)]
+    emulated = config.clock is not None
+    return [caution for entry in config.policies for caution in cautions(entry.policy, emulated=emulated)]
 
 
 # -------- looks
