@@ -111,7 +111,7 @@ async def _serve(azure: Azure, authority: Authority, directory: Path, options: a
     told = _listen_for_the_end()  # before anybody may think us ready: a signal right after that must end us cleanly
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    sys.stderr.write(_for_people(azure, exports))
+    sys.stderr.write(_for_people(azure, exports, options.write_env))
     sys.stderr.flush()
     await _until_told_to_end(told, options.parent_pid)
     server.close()
@@ -166,7 +166,7 @@ def _shell_lines(ready: Mapping[str, Any], exports: Mapping[str, str], way: Mapp
     )
 
 
-def _for_people(azure: Azure, exports: Mapping[str, str]) -> str:
+def _for_people(azure: Azure, exports: Mapping[str, str], written: Path | None) -> str:
     world = azure.world
     held = sum(len(service.subscriptions) for service in world.services.values())
     summary = (
@@ -178,6 +178,10 @@ def _for_people(azure: Azure, exports: Mapping[str, str]) -> str:
         "Official clients reach it with nothing but:",
         *(f"  export {name}={shlex.quote(value)}" for name, value in exports.items()),
     ]
+    if written is not None:
+        file = shlex.quote(str(written))
+        lines.append(f"In another terminal:  . {file if '/' in file else f'./{file}'}   (these, and how to sign in)")
+    lines.append("Its time stands until it is told to pass. Ctrl-C ends it.")
     return "\n".join(lines) + "\n"
 
 

@@ -33,6 +33,7 @@ def test_the_emulator_starts_says_where_it_is_and_its_time_passes_on_command(tmp
     assert told == ["emulated time 2026-01-05 09:30 UTC\n", "emulated time 2026-01-06 09:30 UTC\n"]
     assert f"export HTTPS_PROXY={ready['proxy']}" in lines
     assert "export REQUESTS_CA_BUNDLE=" in lines
+    assert f"In another terminal:  . {written}" in lines and "Ctrl-C ends it." in lines
     assert "KEYTURN_EMULATOR_SECRET" in written.read_text(encoding="utf-8")
 
 
