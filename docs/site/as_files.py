@@ -11,7 +11,7 @@ Never here: a word that readers of the files do not have.
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -86,6 +86,6 @@ def _path_instead(node: Any, app: Sphinx, target: Path) -> None:
     path = target.resolve().relative_to(app.srcdir).as_posix()
     told = nodes.inline()
     told += [child.deepcopy() for child in node.children]
-    if PurePosixPath(path).name not in node.astext():
+    if path not in node.astext():
         told += [nodes.Text(" ("), nodes.literal(path, path), nodes.Text(")")]
     node.replace_self(told)

@@ -1,6 +1,6 @@
 """The documentation as a site: these pages are the Markdown files of this repository, as they are (ADR 0017).
 
-    uv run --group docs sphinx-build -c docs/site -W --keep-going -q . .cache/site
+    uv run --group docs sphinx-build -c docs/site -EaqW --keep-going . .cache/site
 
 Every warning is red: a link or an anchor that leads nowhere, a page in no part of docs/index.md. Nothing is fetched,
 neither when the site is built nor when it is read.
