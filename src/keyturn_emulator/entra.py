@@ -279,10 +279,13 @@ class EntraRoom:
 
     def _token(self, call: Call, tenant: str) -> Answer:
         """The client-credentials grant, with a client secret or a client assertion."""
-        form = dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
-        for field in form:
+        form: dict[str, str] = {}
+        for field, value in parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True):
             if field not in FORM_FIELDS:
                 return refuse("unknown-field", field=field)
+            if field in form:
+                return refuse("repeated-field", field=field)
+            form[field] = value
         if not self._knows(tenant):
             return refuse("unknown-tenant", tenant=tenant)
         for field in ("grant_type", "client_id", "scope"):

@@ -170,6 +170,12 @@ REFUSALS = {
         90014,
         "The emulator does not know the parameter '{field}' of a token request.",
     ),
+    "repeated-field": Refusal(
+        400,
+        "invalid_request",
+        90014,
+        "The emulator takes the parameter '{field}' of a token request only once.",
+    ),
 }
 
 

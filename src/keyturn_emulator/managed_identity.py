@@ -73,6 +73,8 @@ class ManagedIdentityRoom:
         for name, _ in call.query:
             if name.lower() not in _KNOWN:
                 raise _Refused("invalid_request", f"The emulator does not know the parameter {name} here")
+        if len({name.lower() for name, _ in call.query}) < len(call.query):
+            raise _Refused("invalid_request", "The emulator takes each parameter only once here")
         if call.param("api-version") not in versions:
             raise _Refused("invalid_request", f"api-version must be {' or '.join(sorted(versions))}")
         resource = call.param("resource")

@@ -833,7 +833,7 @@ SECTIONS: Final = (
             ),
             Claim(
                 "an-unknown-parameter-of-a-token",
-                "An unknown parameter of a token request is refused",
+                "An unknown parameter of a token request is refused, and one that is given twice",
                 "strict on purpose",
             ),
             Claim(

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import jwt
 import pytest
@@ -128,6 +129,16 @@ def _post(world: World, form: dict[str, str | None], tenant: str = seed.TENANT) 
     call = Call("POST", "login.microsoftonline.com", f"/{tenant}/oauth2/v2.0/token", body=body)
     answer = EntraRoom(world).answer(call)
     return answer.status, json.loads(answer.body)
+
+
+@pytest.mark.witness("an-unknown-parameter-of-a-token")
+@pytest.mark.parametrize("twice", ["client_id", "client_secret", "scope"])
+def test_a_parameter_that_is_given_twice_is_refused(world: World, twice: str) -> None:
+    body = urlencode([*GOOD.items(), (twice, GOOD[twice])]).encode()
+    call = Call("POST", "login.microsoftonline.com", f"/{seed.TENANT}/oauth2/v2.0/token", body=body)
+    answer = EntraRoom(world).answer(call)
+    assert (answer.status, json.loads(answer.body)["error_codes"]) == (400, [90014])
+    assert twice in json.loads(answer.body)["error_description"]
 
 
 @pytest.mark.witness("an-unknown-parameter-of-a-token")

@@ -165,6 +165,14 @@ def test_without_its_header_the_machines_endpoint_refuses(azure: RunningEmulator
     )
 
 
+@pytest.mark.witness("api-version-resource-and-parameters")
+def test_a_parameter_that_is_given_twice_is_refused(azure: RunningEmulator) -> None:
+    asked = [("api-version", "2018-02-01"), ("resource", ARM), ("Resource", "https://vault.azure.net")]
+    address = f"{azure.ready['machine']}/metadata/identity/oauth2/token"
+    told = requests.get(address, params=asked, headers={"Metadata": "true"}, timeout=10)
+    assert (told.status_code, told.json()["error"]) == (400, "invalid_request")
+
+
 @pytest.mark.witness("no-forwarded-request")
 def test_a_request_that_was_forwarded_gets_no_token(azure: RunningEmulator) -> None:
     address = f"{azure.ready['machine']}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={ARM}"
