@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from keyturn.demo.control import Tally
 from keyturn.demo.plug import instants
-from keyturn.demo.screen import Picture, line, lines
+from keyturn.demo.screen import Picture, Screen, fitted, line, lines
 from keyturn.model import Hold, Record, Stage, Waiting
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -27,7 +29,26 @@ def _picture(*records: Record) -> Picture:
 def test_progress_counts_the_phases_that_each_credential_has_behind_it() -> None:
     shown = "\n".join(lines(_picture(_record(Stage.DRAIN), _record(Stage.CONFIRM), _record(Stage.IDLE, rotations=1))))
     assert "renew 3/3  confirm 2/3  publish 2/3  drain 1/3  retire 1/3  confirm 1/3" in shown
-    assert "1,200 calls  0 refused (they say)  0 refused (gateways say)" in shown
+    assert "1,200 calls  refused 0 (they say) 0 (gateways say)" in shown
+
+
+def test_a_picture_of_a_large_fleet_fits_80_columns_and_loses_no_number() -> None:
+    waits = _record(Stage.DRAIN, waiting=QUIET, not_before=NOW + timedelta(hours=6))
+    picture = _picture(*[waits] * 1000)
+    act = "a self-hosted gateway and a management client sign in all the time, and nobody refuses them"
+    shown = lines(msgspec.structs.replace(picture, act=act, tally=Tally(1_234_567, 0, 0), arm_writes=12_345), 80)
+    text = "\n".join(shown)
+    assert max(len(each) for each in text.splitlines()) <= 80
+    assert "of 1000: renew 1000  confirm 1000  publish 1000  drain 0  retire 0  confirm 0" in text
+    assert "1,234,567 calls" in text and "12,345" in text
+    assert " ".join(fitted(f"  day 30  02:00  {act}", 80).split()) == f"day 30 02:00 {act}"
+
+
+def test_no_picture_is_wanted_before_it_was_said_what_is_played() -> None:
+    screen = Screen(plain=True)
+    assert not screen.wants()
+    screen.open()
+    assert screen.wants()
 
 
 def test_a_line_says_what_waits_for_how_long_and_by_which_rule() -> None:

@@ -160,74 +160,81 @@ def _play_drift(credentials: int | None, seed: int, *, as_json: bool) -> int:
     return 0 if outcome.is_good else 1
 
 
+def _say(line: str) -> None:
+    """How it ended, within the terminal's width where there is one."""
+    from keyturn.demo.screen import fitted
+
+    click.echo(fitted(line, shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None))
+
+
 def _tell_drift(outcome: DriftOutcome, *, as_json: bool) -> None:
     from keyturn.demo import reckoning
 
-    click.echo(f"\nDone in {outcome.seconds:.0f} s ({round(outcome.emulated.total_seconds() / 3600)} h emulated).")
+    _say(f"\nDone in {outcome.seconds:.0f} s ({round(outcome.emulated.total_seconds() / 3600)} h emulated).")
     for line in reckoning.table(outcome.found, outcome.settings):
         click.echo(line)
     for line in reckoning.explained(outcome.settings):
         click.echo(f"  {line}")
     first, second = outcome.keyturns
-    click.echo(
+    _say(
         f"calls {outcome.calls:,} · refused {outcome.refused_by_callers} (callers) {outcome.refused_by_gateways} "
         f"(gateways) · outside the bounds {outcome.outside}\n"
         f"rotations meanwhile {outcome.rotated} of {outcome.rotating} · live values in sinks {outcome.alive} of "
         f"{len(outcome.found)} · steps {first} + {second}"
     )
     for complaint in outcome.complaints:
-        click.echo(f"keyturn complained: {complaint}")
+        _say(f"keyturn complained: {complaint}")
     if outcome.errors:
-        click.echo(f"{outcome.errors} calls got no answer: the stage itself was at fault, so this proves nothing")
+        _say(f"{outcome.errors} calls got no answer: the stage itself was at fault, so this proves nothing")
     if outcome.leaks:
-        click.echo(f"a key value can be read in {', '.join(outcome.leaks)}: that must never be, please report it")
+        _say(f"a key value can be read in {', '.join(outcome.leaks)}: that must never be, please report it")
     else:
-        click.echo("no key value stands in what keyturn wrote")
+        _say("no key value stands in what keyturn wrote")
     if as_json:
         click.echo(json.dumps(outcome.in_json()))
 
 
 def _tell_signed_in(outcome: SignedInOutcome, *, as_json: bool) -> None:
     days = round(outcome.emulated.total_seconds() / 86_400)
-    click.echo(f"\nDone in {outcome.seconds:.0f} s ({days} days of emulated time).")
+    _say(f"\nDone in {outcome.seconds:.0f} s ({days} days of emulated time).")
     for name, times in outcome.rotations.items():
-        click.echo(f"  {name}: both keys replaced {times} times")
+        _say(f"  {name}: both keys replaced {times} times")
     held = " · ".join(f"{name} held {count} tokens" for name, count in outcome.tokens.items())
-    click.echo(
+    _say(
         f"  {held}\n  sign-ins {outcome.signins:,} · refused {outcome.refused_by_guests:,} (they say) "
         f"{outcome.refused_by_endpoints:,} (the endpoints say) · ARM writes {outcome.arm_writes:,}"
     )
     if outcome.errors:
-        click.echo(f"  {outcome.errors} sign-ins got no answer: the stage itself was at fault, so this proves nothing")
+        _say(f"  {outcome.errors} sign-ins got no answer: the stage itself was at fault, so this proves nothing")
     if outcome.leaks:
-        click.echo(f"  a key or token can be read in {', '.join(outcome.leaks)}: that must never be, please report it")
+        _say(f"  a key or token can be read in {', '.join(outcome.leaks)}: that must never be, please report it")
     else:
-        click.echo("  no key and no token stands in what keyturn wrote: its output, its ledger, its configuration")
+        _say("  no key and no token stands in what keyturn wrote: its output, its ledger, its configuration")
     if as_json:
         click.echo(json.dumps(outcome.in_json()))
 
 
 def _tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
     days = round(outcome.emulated.total_seconds() / 86_400)
-    click.echo(f"\nDone in {outcome.seconds:.0f} s ({days} days of emulated time).")
-    click.echo(
+    _say(f"\nDone in {outcome.seconds:.0f} s ({days} days of emulated time).")
+    _say(
         f"  rotated {outcome.rotated} of {outcome.credentials} · slots renewed {outcome.slots_renewed} · "
         f"calls {outcome.calls:,} · refused {outcome.refused_by_callers:,} (callers) "
         f"{outcome.refused_by_gateways:,} (gateways) · ARM writes {outcome.arm_writes:,}"
     )
     if outcome.plug_pulled:
-        click.echo(f"  keyturn was killed {outcome.plug_pulled} times and went on from its ledger each time")
+        _say(f"  keyturn was killed {outcome.plug_pulled} times and went on from its ledger each time")
     if outcome.errors:
-        click.echo(f"  {outcome.errors} calls got no answer: the stage itself was at fault, so this proves nothing")
+        _say(f"  {outcome.errors} calls got no answer: the stage itself was at fault, so this proves nothing")
     if outcome.leaks:
-        click.echo(f"  a key value can be read in {', '.join(outcome.leaks)}: that must never be, please report it")
+        _say(f"  a key value can be read in {', '.join(outcome.leaks)}: that must never be, please report it")
     elif outcome.way == "careful":
-        click.echo("  no key value stands in what keyturn wrote: its output, its ledger, its configuration")
+        _say("  no key value stands in what keyturn wrote: its output, its ledger, its configuration")
     if outcome.way == "naive":
-        click.echo(f"  at worst {outcome.at_most} of {outcome.credentials} callers were refused at the same time")
-        click.echo("See the same fleet rotated the careful way:  keyturn demo")
+        _say(f"  at worst {outcome.at_most} of {outcome.credentials} callers were refused at the same time")
+        _say("See the same fleet rotated the careful way:  keyturn demo")
     else:
-        click.echo("See the same fleet rotated the way scripts do it:  keyturn demo --naive")
+        _say("See the same fleet rotated the way scripts do it:  keyturn demo --naive")
     if as_json:
         click.echo(json.dumps(outcome.in_json()))
 

@@ -7,7 +7,9 @@ anything that moves the play on.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -59,12 +61,15 @@ class Screen:
 
     def __init__(self, *, plain: bool) -> None:
         self._live: Live | None = None
+        self._opened = False
         self._shown_at = float("-inf")
         self._told = ""
         self._wide = not plain and sys.stdout.isatty()
         self._colour = self._wide and not os.environ.get("NO_COLOR")
 
     def open(self) -> None:
+        """From here on pictures are wanted: before, nobody was told what they are of."""
+        self._opened = True
         if not self._wide:
             return
         from rich.console import Console  # noqa: PLC0415 - only where a person looks
@@ -80,17 +85,21 @@ class Screen:
             self._live = None
 
     def say(self, line: str = "") -> None:
-        """A milestone."""
+        """A milestone, or several lines."""
+        shown = "\n".join(fitted(each, self._columns()) for each in line.split("\n"))
         if self._live is not None:
-            self._live.console.print(line, markup=False)
+            self._live.console.print(shown, markup=False, soft_wrap=True)
         else:
-            click.echo(line)
+            click.echo(shown)
             sys.stdout.flush()
+
+    def _columns(self) -> int | None:
+        return shutil.get_terminal_size((80, 24)).columns if self._wide else None
 
     def wants(self) -> bool:
         """Whether a new picture is worth making."""
         pause = PICTURES_EVERY if self._live is not None else LINES_EVERY
-        return machine_seconds() - self._shown_at >= pause
+        return self._opened and machine_seconds() - self._shown_at >= pause
 
     def show(self, picture: Picture) -> None:
         self._shown_at = machine_seconds()
@@ -103,7 +112,15 @@ class Screen:
             return
         from rich.text import Text  # noqa: PLC0415
 
-        self._live.update(Text("\n" + "\n".join(lines(picture))), refresh=True)
+        self._live.update(Text("\n" + "\n".join(lines(picture, self._columns()))), refresh=True)
+
+
+def fitted(text: str, columns: int | None) -> str:
+    """A line in at most so many columns; what does not fit goes on behind the time. None: as it is."""
+    if columns is None or len(text) <= columns:
+        return text
+    behind = " " * (len("  day 30  08:15  ") if text.startswith("  day ") else 2)
+    return "\n".join(textwrap.wrap(text, columns, subsequent_indent=behind, break_long_words=False))
 
 
 def when(start: datetime, now: datetime) -> str:
@@ -111,18 +128,18 @@ def when(start: datetime, now: datetime) -> str:
     return f"day {(now.date() - start.date()).days:>2}  {now:%H:%M}"
 
 
-def lines(picture: Picture) -> list[str]:
-    """When, what and why; how far; the callers."""
+def lines(picture: Picture, columns: int | None = None) -> list[str]:
+    """When, what and why; how far; the callers. In at most so many columns; None: as wide as they are."""
     shown = [f"  {when(picture.start, picture.now)}  {picture.act}"]
     if picture.records:
-        shown.append(f"  {_progress(picture.records)}")
+        shown += [f"  {each}" for each in _progress(picture.records, columns)]
         waiting = waits(picture.records, picture.now)
         shown.append(f"  {waiting}" if waiting else "")
     elif picture.done is not None:
         shown.append(f"  regenerated in place {picture.done}")
-    refused = f"{picture.tally.refused} refused (they say)  {picture.gateway_refused} refused (gateways say)"
+    refused = f"refused {picture.tally.refused} (they say) {picture.gateway_refused} (gateways say)"
     shown.append(f"  callers  {picture.tally.calls:,} calls  {refused}  ARM writes {picture.arm_writes:,}")
-    return shown
+    return [fitted(each, columns) for each in shown]
 
 
 def line(picture: Picture) -> str:
@@ -139,16 +156,21 @@ def line(picture: Picture) -> str:
     return "  ".join([*parts, why[:WAIT_SHOWN] + ("…" if len(why) > WAIT_SHOWN else "")]).rstrip()
 
 
-def _progress(records: Sequence[Record]) -> str:
-    """`renew 24/24  confirm 24/24  publish 19/24`, behind a bar over all phases; at rest only that."""
+def _progress(records: Sequence[Record], columns: int | None) -> list[str]:
+    """`renew 24/24  confirm 24/24  publish 19/24`, behind a bar over all phases, or below it where there is less room;
+    at rest only that."""
     total = len(records)
     turning = [record for record in records if record.stage in _ORDER]
     if not turning and not any(record.rotations for record in records):
         adopted = sum(record.stage is Stage.IDLE for record in records)
-        return f"{_bar(adopted, total)}  adopted {adopted}/{total}"
+        return [f"{_bar(adopted, total)}  adopted {adopted}/{total}"]
     past = [[_is_past(record, stage) for record in records] for _, stage in PHASES]
     counts = "  ".join(f"{word} {sum(row)}/{total}" for (word, _), row in zip(PHASES, past, strict=True))
-    return f"{_bar(sum(map(sum, past)), total * len(PHASES))}  {counts}"
+    bar = _bar(sum(map(sum, past)), total * len(PHASES))
+    if columns is None or len(f"  {bar}  {counts}") <= columns:
+        return [f"{bar}  {counts}"]
+    short = "  ".join(f"{word} {sum(row)}" for (word, _), row in zip(PHASES, past, strict=True))
+    return [bar, f"of {total}: {short}"]
 
 
 def _is_past(record: Record, stage: Stage) -> bool:
