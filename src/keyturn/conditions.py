@@ -194,7 +194,10 @@ def summary(words: list[str]) -> str:
 
 
 def _since(record: Record) -> datetime | None:
-    """For a credential at rest, the age of its active value is what its reader wants to know."""
+    """For a credential at rest, the age of its active value is what its reader wants to know; for one that fails, how
+    long it has."""
+    if record.failures and record.failing_since is not None:
+        return record.failing_since
     if record.stage is Stage.IDLE and record.active is not None:
         return record.slot(record.active).published_at or record.since
     return record.since
@@ -279,7 +282,8 @@ def _notes(record: Record, policy: Policy | None, now: datetime) -> tuple[str, .
     notes = [token.sentence for token in ending(record, now)]
     parks = None if policy is None else parks_at(record, policy)
     if record.failures and record.failing_since is not None and record.hold is None:
-        failed = f"failed {record.failures} times in {spell(max(now - record.failing_since, timedelta(0)))}"
+        often = "once" if record.failures == 1 else f"{record.failures} times"
+        failed = f"failed {often} in {spell(max(now - record.failing_since, timedelta(0)))}"
         notes.append(f"{failed}{_parking(record, parks, now)}; `keyturn run {record.id}` tries now")
     for sink, life in sorted(record.tokens.items()):
         if now < life.renew_at:

@@ -91,6 +91,16 @@ def test_what_fails_says_when_it_is_parked(failures: int, since: timedelta, told
     assert f"{told}; `keyturn run shop/gateways/gw` tries now" in condition(failing, RULES, NOW).notes
 
 
+def test_what_fails_says_for_how_long_it_has_and_not_how_old_its_value_is() -> None:
+    waiting = Waiting(reason="sink-unreadable", sentence="vault/apim-contoso cannot be read")
+    once = record(20 * DAY, failures=1, failing_since=NOW, waiting=waiting)
+    assert condition(once, RULES, NOW).since == "0 s"
+    assert any("failed once in 0 s" in note for note in condition(once, RULES, NOW).notes)
+    often = record(20 * DAY, failures=5, failing_since=NOW - HOUR, waiting=waiting)
+    assert condition(often, RULES, NOW).since == "1 h"
+    assert any("failed 5 times in 1 h" in note for note in condition(often, RULES, NOW).notes)
+
+
 def test_what_is_held_does_not_say_that_a_run_tries_it_again() -> None:
     parked = Hold(reason="parked", sentence="it has failed for 7 d", since=NOW)
     held = record(20 * DAY, failures=9, failing_since=NOW - 8 * DAY, hold=parked)
