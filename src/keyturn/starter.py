@@ -29,6 +29,7 @@ WIDTH: Final = 100
 
 _PLAIN: Final = re.compile(r"[A-Za-z/][A-Za-z0-9_./()-]*")
 _WORDS_OF_YAML: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+_HEADER: Final = re.compile(r"[A-Za-z0-9-]+")
 _FITS_A_SECRET: Final = re.compile(r"[0-9A-Za-z-]{1,122}")
 
 
@@ -107,7 +108,7 @@ def propose(product: Product) -> Proposal:
     """A GET operation without parameters, of an API of that product that needs a key; the cheapest by its name."""
     if product.apis is None:
         return Proposal(why=(f"The APIs of this product could not be read: {product.trouble}", NO_PROBE))
-    usable = [api for api in product.apis if api.needs_key and not api.trouble]
+    usable = [api for api in product.apis if api.needs_key and not api.trouble and _can_be_sent(api.header)]
     found = [(rank(operation), operation, api) for api in usable for operation in api.operations if is_plain(operation)]
     if found:
         _, operation, api = min(found, key=lambda each: (*each[0], each[2].id))
@@ -115,6 +116,11 @@ def propose(product: Product) -> Proposal:
         why = f"Proves a value by GET {operation.path}{named} of the API {api.id}, which needs a key."
         return Proposal(operation=operation, api=api, why=(why,))
     return Proposal(why=(*_why_none(product, usable), NO_PROBE))
+
+
+def _can_be_sent(header: str | None) -> bool:
+    """API Management takes any text for a header's name; a client, and our configuration, do not."""
+    return header is None or _HEADER.fullmatch(header) is not None
 
 
 NO_PROBE: Final = "Without a probe keyturn waits `propagation` (10 min) instead, and `plan` says: not proven."

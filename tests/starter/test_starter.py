@@ -212,6 +212,14 @@ def _get(path: str) -> Operation:
     return Operation(method="GET", path=f"/{path}")
 
 
+@pytest.mark.parametrize("header", ["", "X Key", "X-Key:", "k\n  - name: evil"])
+def test_a_header_that_nobody_could_send_makes_no_probe_and_the_file_reads(header: str) -> None:
+    product = Product(id="odd", apis=(msgspec.structs.replace(STATUS, header=header),))
+    assert propose(product).operation is None
+    text = write(msgspec.structs.replace(SHOP, products=(product,), held=()), Choices())
+    assert [entry.name for entry in config(text).policies] == ["odd"]
+
+
 def test_two_products_whose_names_begin_alike_get_policies_of_their_own() -> None:
     long = "x" * 100
     found = msgspec.structs.replace(SHOP, products=(Product(id=f"{long}a"), Product(id=f"{long}b")), held=())
