@@ -338,6 +338,13 @@ def test_the_jobs_bearer_goes_over_https_or_stays_on_this_machine(azure: Running
     assert url not in str(told) and "bearer-of-the-job" not in f"{told} {told.hint}"
 
 
+@pytest.mark.parametrize("bearer", ["a\nX-Other: header", "bearer-of-j\u00f6b"])
+def test_a_bearer_that_no_header_can_carry_is_a_mistake_and_not_repeated(azure: RunningEmulator, bearer: str) -> None:
+    with environment({**azure.way("github"), "ACTIONS_ID_TOKEN_REQUEST_TOKEN": bearer}):
+        told = fails(GITHUB, Misconfigured, "holds what no header can carry")
+    assert bearer not in f"{told} {told.hint}"
+
+
 def test_a_bearer_that_github_does_not_know_is_refused_and_not_repeated(
     azure: RunningEmulator, caplog: pytest.LogCaptureFixture
 ) -> None:

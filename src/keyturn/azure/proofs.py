@@ -232,6 +232,11 @@ def _request_variables() -> tuple[str, Secret]:
             f"signin.github: {REQUEST_URL} is neither an https address nor one of this machine",
             hint="GitHub sets it: nothing in the workflow should.",
         )
+    if not (named[REQUEST_TOKEN].isascii() and named[REQUEST_TOKEN].isprintable()):
+        raise Misconfigured(
+            f"signin.github: {REQUEST_TOKEN} holds what no header can carry",
+            hint="GitHub sets it: nothing in the workflow should.",
+        )
     return named[REQUEST_URL], Secret(named[REQUEST_TOKEN])
 
 
