@@ -475,8 +475,8 @@ RULES: Final = {
         Rule(
             "A15",
             "Compromise",
-            "A value that a person named as leaked dies as soon as no sink shows it, without a drain; then the sinks are "
-            "looked at again after `late` + `deadline`. What a sink shows or may show is not written all the same.",
+            "A value that a person named as leaked dies as soon as no sink shows it, without a drain; then the sinks "
+            "are looked at again after `late` + `deadline`. What a sink shows or may show is not written all the same.",
             "A leaked key is worse than a refused caller.",
         ),
         Rule(
