@@ -110,13 +110,13 @@ def compromise(
     if record.active is None:
         raise NeedsPerson(
             f"{record.id} is not adopted: which of its values is published is not known",
-            hint=f"`keyturn adopt {record.id}` looks; `keyturn key regenerate` ends one slot's value by hand.",
+            hint=f"`keyturn adopt {record.id}` looks; until then `az` or the portal end a value.",
         )
     if record.hold is not None and record.hold.reason not in OVERRULED:
         raise NeedsPerson(
             f"{record.id} is held ({record.hold.reason}): {record.hold.sentence}",
             hint=f"Look, mend, `keyturn release {record.id}`, then again; "
-            f"`keyturn key regenerate {record.id}` ends one slot's value at once.",
+            "`az` or the portal end a value at once, and cut off whoever uses it.",
         )
     slots = [slot for slot in Slot if record.slot(slot).fingerprint in values]
     earlier = record.compromise.values if record.compromise is not None else ()

@@ -319,7 +319,7 @@ def _in_use(scene: Scene, slot: Slot, quiet_since: datetime | None) -> Blocked |
     )
 
 
-CUTTING_OFF = frozenset({"exposed", "quiet-slot", "in-use"})
+CUTTING_OFF = frozenset({"exposed", "quiet-slot", "in-use", "sink-unreadable"})
 """What a person may overrule for one slot, by `--cut-off-callers`, once it was said who is cut off (invariant 2)."""
 
 

@@ -653,3 +653,21 @@ def test_whoever_is_locked_out_is_let_in_soon_where_a_person_ended_a_value_by_ha
     record = soon(world, turn, rules, span=2 * DAY)
     well(world, record, leaked)
     assert record.compromise is None
+
+
+def test_by_hand_a_value_ends_at_once_although_a_sink_cannot_be_read() -> None:
+    """The command that a person is sent to where an unreadable sink keeps a compromised value alive."""
+    rules = policy()
+    world, turn = rotated(rules)
+    leaked = values(world)
+    name_it(world, turn, rules)
+    world.sinks[SID][0].problem = TryAgain("vault is down", after=30)
+    soon(world, turn, rules, span=30 * MINUTE)
+    assert values(world) == leaked
+    for slot in Slot:
+        with pytest.raises(NeedsPerson, match="cannot be read"):
+            turn.write_slot(world.credential(SID), rules, slot, None, because="leaked")
+        turn.write_slot(world.credential(SID), rules, slot, None, because="leaked", cut_off_callers=True)
+    assert not values(world) & leaked
+    world.sinks[SID][0].problem = None
+    well(world, soon(world, turn, rules, span=3 * DAY), leaked)
