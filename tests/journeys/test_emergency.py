@@ -91,6 +91,17 @@ def _state(stage: Stage) -> str:
     return str(found["state"])
 
 
+def test_one_that_cannot_be_named_keeps_no_other_alive(stage: Stage) -> None:
+    stage.configure({"match": "{ product: gold }"})
+    stage.good("run")
+    stage.azure.advance(86_400)
+    stage.good("hold", "fabrikam", "--because", "an audit")
+    before = stage.azure.keys("shop-apim", "contoso")
+    outcome = stage.run("rotate", "contoso", "fabrikam", "--compromised", *BECAUSE, "--yes")
+    says(outcome, 1, "shop/fabrikam is held (by-hand): an audit", "shop/contoso: these values die without a drain")
+    assert not set(before.values()) & set(stage.azure.keys("shop-apim", "contoso").values())
+
+
 def test_its_options_mean_nothing_without_it(stage: Stage) -> None:
     says(stage.run("rotate", "contoso", "--slot", "primary"), 2, "--slot, --suspend and --yes belong to --compromised")
 

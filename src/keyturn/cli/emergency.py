@@ -14,7 +14,7 @@ import click
 
 from keyturn.cli import screen
 from keyturn.errors import KeyturnError
-from keyturn.model import Slot
+from keyturn.model import Kind, Slot
 
 if TYPE_CHECKING:
     from keyturn.cli.turning import Work
@@ -34,16 +34,44 @@ def replace(
     because: str,
     wait: bool,
 ) -> int:
-    """Tell, ask, name the values, and take turns. The exit code. Raises click.Abort, click.UsageError, KeyturnError."""
-    dying = {charge.credential.id: _dying(work, charge, slots, suspend=suspend) for charge in charges}
-    for charge in charges:
+    """Tell, ask, name the values, and take turns. The exit code. One that cannot be named keeps no other alive: its
+    trouble is told, and the others go on. Raises click.Abort, click.UsageError, KeyturnError where none can be."""
+    if suspend:
+        _refuse_what_cannot_be_suspended(charges)
+    dying, troubles = _looked_at(work, charges, slots, suspend=suspend)
+    able = [charge for charge in charges if charge.credential.id in dying]
+    if not able:
+        raise troubles[0][1]
+    for charge in able:
         _say(charge, dying[charge.credential.id], suspend=suspend)
+    for id, problem in troubles:
+        screen.trouble(f"{id}: ", problem)
     if not yes:
-        _ask(len(charges))
-    failed = [charge for charge in charges if not _named(charge, slots, suspend=suspend, because=because)]
-    keys = [charge.credential.key for charge in charges]
+        _ask(len(able))
+    named = [charge for charge in able if _named(charge, slots, suspend=suspend, because=because)]
+    keys = [charge.credential.key for charge in able]
     told = {"cut_off": {id: [_in_json(each) for each in each_of_it] for id, each_of_it in dying.items()}}
-    return work.follow(charges, to_the_end=wait, force=keys, told=told, code=1 if failed else 0)
+    return work.follow(able, to_the_end=wait, force=keys, told=told, code=0 if len(named) == len(charges) else 1)
+
+
+def _refuse_what_cannot_be_suspended(charges: Sequence[Charge]) -> None:
+    gateways = [charge.credential.id for charge in charges if charge.credential.kind is Kind.GATEWAY]
+    if gateways:
+        raise click.UsageError(f"a self-hosted gateway cannot be suspended: {', '.join(gateways)}; leave --suspend out")
+
+
+def _looked_at(
+    work: Work, charges: Sequence[Charge], slots: Collection[Slot], *, suspend: bool
+) -> tuple[dict[str, tuple[CutOff, ...]], list[tuple[str, KeyturnError]]]:
+    """What dies of each, by its id; and of whom that cannot be told, with the trouble."""
+    dying: dict[str, tuple[CutOff, ...]] = {}
+    troubles: list[tuple[str, KeyturnError]] = []
+    for charge in charges:
+        try:
+            dying[charge.credential.id] = _dying(work, charge, slots, suspend=suspend)
+        except KeyturnError as problem:
+            troubles.append((charge.credential.id, problem))
+    return dying, troubles
 
 
 def _dying(work: Work, charge: Charge, slots: Collection[Slot], *, suspend: bool) -> tuple[CutOff, ...]:
