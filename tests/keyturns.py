@@ -8,6 +8,7 @@ from keyturn.model import Mode, Record, Stage
 from keyturn.policy import DAY, HOUR, Policy, ProbeSpec
 from keyturn.testing import MemoryCaller, World
 from keyturn.turn import HeldValues, Turn
+from keyturn.turn_by_hand import TurnByHand
 
 PROBED = ProbeSpec(path="/status/ping")
 
@@ -20,9 +21,9 @@ def policy(**changes: object) -> Policy:
 REGENERATE = {"mode": Mode.REGENERATE}
 
 
-def keyturn(world: World, held: HeldValues | None = None) -> Turn:
+def keyturn(world: World, held: HeldValues | None = None) -> TurnByHand:
     """A keyturn of its own over a world: it has nothing in memory but what `held` brings."""
-    return Turn(
+    return TurnByHand(
         keyring=world.keyring,
         sinks=world.sinks_of,
         ledger=world.ledger,
@@ -67,7 +68,7 @@ def follow(
     raise AssertionError(f"{sid} is still in {record.stage} after {limit}: {record.waiting}")
 
 
-def rotated(rules: Policy, *, sinks: int = 1) -> tuple[World, Turn]:
+def rotated(rules: Policy, *, sinks: int = 1) -> tuple[World, TurnByHand]:
     """A world whose credential was rotated once: secondary is active, primary a confirmed standby."""
     world = World()
     world.add("contoso", sinks=[f"sink-{n}" for n in range(sinks)])

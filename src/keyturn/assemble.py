@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from keyturn.sinks.keyvault import Vault
     from keyturn.sinks.namedvalue import NamedValues
     from keyturn.sweep import Charge
-    from keyturn.turn import Turn
+    from keyturn.turn_by_hand import TurnByHand
 
     AnyKeyring = SubscriptionsKeyring | TenantKeyring | GatewayKeyring
 
@@ -281,7 +281,7 @@ class Assembled:
         """One per service alias; services of one cloud share theirs."""
         self.keyrings: dict[tuple[str, Kind], AnyKeyring] = {}
         """One per service alias and kind of credential."""
-        self._turns: dict[tuple[str, Kind], Turn] = {}
+        self._turns: dict[tuple[str, Kind], TurnByHand] = {}
         self._connect(notifier)
 
     def __enter__(self) -> Assembled:
@@ -295,7 +295,8 @@ class Assembled:
         per service and kind of credential."""
         from keyturn.azure.pipeline import Arm
         from keyturn.probes.gateway import GatewayProbe
-        from keyturn.turn import HeldValues, Turn
+        from keyturn.turn import HeldValues
+        from keyturn.turn_by_hand import TurnByHand
 
         arms: dict[str, Arm] = {}
         held, fleet = HeldValues(), _Fleet(self.ledger, self.clock)
@@ -307,7 +308,7 @@ class Assembled:
             self.arms[alias] = arms[cloud.name]
             for kind in Kind:
                 self.keyrings[alias, kind] = self._keyring(alias, kind)
-                self._turns[alias, kind] = Turn(
+                self._turns[alias, kind] = TurnByHand(
                     keyring=self.keyrings[alias, kind],
                     sinks=self._sinks_of(cloud.name),
                     ledger=self.ledger,

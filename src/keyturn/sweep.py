@@ -19,7 +19,8 @@ from keyturn.errors import LedgerFault
 from keyturn.model import Credential, Record, Stage
 from keyturn.policy import Policy
 from keyturn.ports import Clock, Holder, Ledger
-from keyturn.turn import Advanced, Turn
+from keyturn.turn import Advanced
+from keyturn.turn_by_hand import TurnByHand
 
 SHORT_WAIT = timedelta(seconds=60)
 """Waits up to this long (settle, a refused probe) are waited for between turns; the values stay in memory meanwhile."""
@@ -30,7 +31,7 @@ class Charge(msgspec.Struct, frozen=True):
 
     credential: Credential
     policy: Policy
-    turn: Turn
+    turn: TurnByHand
 
 
 class Swept(msgspec.Struct, frozen=True, kw_only=True):

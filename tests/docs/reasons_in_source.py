@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.docs.pages import SOURCE
 
-ROOMS = ("plan", "outcome", "failing", "by_hand", "policy", "assemble", "turn", "sweep", "conditions")
+ROOMS = ("plan", "outcome", "failing", "by_hand", "policy", "assemble", "turn", "turn_by_hand", "sweep", "conditions")
 CARRIERS = frozenset({"Waiting", "Hold", "Blocked", "Due", "TokenEnding"})
 """The types whose `reason` is a code."""
 

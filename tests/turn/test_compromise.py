@@ -15,7 +15,7 @@ from keyturn.policy import DAY, HOUR, MINUTE, Policy, Retire, TokenKind, TokenSp
 from keyturn.ports import Entity
 from keyturn.preview import preview
 from keyturn.testing import LATE, LOST, NEVER, Crash, MemoryCaller, World
-from keyturn.turn import Turn
+from keyturn.turn_by_hand import TurnByHand
 from tests.keyturns import REGENERATE, callers, follow, keyturn, policy, rotated
 
 SID = "contoso"
@@ -24,7 +24,9 @@ SOON = 2 * HOUR
 """Longer than everything a compromise may wait for, and shorter than any drain."""
 
 
-def name_it(world: World, turn: Turn, rules: Policy, slots: Collection[Slot] = BOTH, *, suspend: bool = False) -> None:
+def name_it(
+    world: World, turn: TurnByHand, rules: Policy, slots: Collection[Slot] = BOTH, *, suspend: bool = False
+) -> None:
     turn.compromise(world.credential(SID), rules, slots, because="on a public page", suspend=suspend)
 
 
@@ -33,7 +35,7 @@ def values(world: World) -> set[str]:
 
 
 def soon(
-    world: World, turn: Turn, rules: Policy, calling: list[MemoryCaller] | None = None, span: timedelta = SOON
+    world: World, turn: TurnByHand, rules: Policy, calling: list[MemoryCaller] | None = None, span: timedelta = SOON
 ) -> Record:
     """Turns whenever a wait ends, or every five minutes, while callers call."""
     end = world.clock.azure + span

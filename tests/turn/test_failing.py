@@ -10,14 +10,14 @@ from keyturn.failing import parks_at
 from keyturn.model import Kind, NotApplied, Record, Slot, Stage
 from keyturn.policy import DAY, HOUR, MINUTE, QUICK_TRIES, Policy, TokenKind, TokenSpec
 from keyturn.testing import World
-from keyturn.turn import Turn
+from keyturn.turn_by_hand import TurnByHand
 from tests.keyturns import follow, keyturn, policy
 
 SID = "contoso"
 NO = Refused("may not read", status=403, code="AuthorizationFailed")
 
 
-def failing(rules: Policy, **added: object) -> tuple[World, Turn]:
+def failing(rules: Policy, **added: object) -> tuple[World, TurnByHand]:
     """A world at rest, whose sink cannot be read from now on."""
     world = World()
     world.add(SID, **added)  # type: ignore[arg-type]
@@ -27,7 +27,7 @@ def failing(rules: Policy, **added: object) -> tuple[World, Turn]:
     return world, turn
 
 
-def go_on(world: World, turn: Turn, rules: Policy, span: timedelta) -> list[timedelta]:
+def go_on(world: World, turn: TurnByHand, rules: Policy, span: timedelta) -> list[timedelta]:
     """Take a turn at the end of every wait. The waits."""
     waits: list[timedelta] = []
     end = world.clock.now() + span

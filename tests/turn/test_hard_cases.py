@@ -13,7 +13,7 @@ from keyturn.policy import DAY, HOUR, MINUTE, Consumers, Policy
 from keyturn.ports import Answer, Holder, SendBy, Tags
 from keyturn.sweep import Charge, Sweep
 from keyturn.testing import LATE, LOST, NEVER, Crash, MemoryCaller, MemorySink, World
-from keyturn.turn import Turn
+from keyturn.turn_by_hand import TurnByHand
 from tests.keyturns import callers, follow, keyturn, policy, rotated
 
 SID = "contoso"
@@ -29,7 +29,7 @@ def rotate(world: World) -> None:
     save(world, by_hand.request(world.record(SID), "asked", world.clock.now())[0])
 
 
-def advance(world: World, turn: Turn, rules: Policy, *, force: bool = False) -> Record:
+def advance(world: World, turn: TurnByHand, rules: Policy, *, force: bool = False) -> Record:
     return turn.advance(world.credential(SID), rules, force=force).record
 
 

@@ -12,7 +12,7 @@ from keyturn.pace import _too_many_held, leaders
 from keyturn.policy import DAY, HOUR, MINUTE, Pace, Policy, due_at, starts_at
 from keyturn.preview import preview
 from keyturn.testing import START, World
-from keyturn.turn import Turn
+from keyturn.turn_by_hand import TurnByHand
 from keyturn.windows import is_open, parse
 from tests.keyturns import callers, follow, keyturn, policy
 
@@ -20,7 +20,7 @@ SID = "contoso"
 OFFICE = (parse("Mon-Thu 09:00-16:00 Europe/Oslo"),)
 
 
-def adopted(rules: Policy) -> tuple[World, Turn]:
+def adopted(rules: Policy) -> tuple[World, TurnByHand]:
     world = World()
     world.add(SID)
     turn = keyturn(world)
@@ -28,7 +28,7 @@ def adopted(rules: Policy) -> tuple[World, Turn]:
     return world, turn
 
 
-def step(world: World, turn: Turn, rules: Policy, sid: str = SID) -> Record:
+def step(world: World, turn: TurnByHand, rules: Policy, sid: str = SID) -> Record:
     """Let time pass until the record's wait ends, and take a turn."""
     left = world.record(sid).not_before
     if left is not None:
@@ -36,7 +36,7 @@ def step(world: World, turn: Turn, rules: Policy, sid: str = SID) -> Record:
     return turn.advance(world.credential(sid), rules).record
 
 
-def started_at(world: World, turn: Turn, rules: Policy) -> datetime:
+def started_at(world: World, turn: TurnByHand, rules: Policy) -> datetime:
     for _ in range(60):
         if step(world, turn, rules).stage is not Stage.IDLE:
             return world.clock.now()
@@ -115,11 +115,11 @@ def test_the_timeline_starts_in_the_window() -> None:
 FLEET = [f"sub-{n:02}" for n in range(10)]
 
 
-def fleet(rules: Policy) -> tuple[World, Turn]:
+def fleet(rules: Policy) -> tuple[World, TurnByHand]:
     world = World()
     for sid in FLEET:
         world.add(sid)
-    turn = Turn(
+    turn = TurnByHand(
         keyring=world.keyring,
         sinks=world.sinks_of,
         ledger=world.ledger,
@@ -132,7 +132,7 @@ def fleet(rules: Policy) -> tuple[World, Turn]:
     return world, turn
 
 
-def sweep(world: World, turn: Turn, rules: Policy, span: timedelta) -> list[tuple[str, datetime]]:
+def sweep(world: World, turn: TurnByHand, rules: Policy, span: timedelta) -> list[tuple[str, datetime]]:
     """Turns for everybody every half an hour. Who started, and when."""
     started: list[tuple[str, datetime]] = []
     end = world.clock.now() + span

@@ -13,7 +13,7 @@ from keyturn.policy import DAY, HOUR, MINUTE, Consumers, Policy, TokenKind, Toke
 from keyturn.ports import Holder, NotApplied, Verdict
 from keyturn.sweep import Charge, Sweep
 from keyturn.testing import LATE, LOST, NEVER, Crash, MemorySink, World
-from keyturn.turn import Turn
+from keyturn.turn_by_hand import TurnByHand
 from tests.keyturns import PROBED, callers, follow, keyturn
 
 GW = "gw-oslo"
@@ -27,7 +27,7 @@ def rules(**changes: object) -> Policy:
     return Policy(**given)  # type: ignore[arg-type]
 
 
-def stage(*, sinks: int = 1, show: Slot | None = P, spec: TokenSpec = SPEC) -> tuple[World, Turn]:
+def stage(*, sinks: int = 1, show: Slot | None = P, spec: TokenSpec = SPEC) -> tuple[World, TurnByHand]:
     world = World(sets=False)
     world.add(GW, sinks=[f"sink-{n}" for n in range(sinks)], show=show, kind=Kind.GATEWAY, tokens=spec)
     return world, keyturn(world)
@@ -48,13 +48,13 @@ def signer(world: World, number: int = 0) -> Slot | None:
     return next((s for s in Slot if tokens.verify(shown(world, number), Secret(world.value(GW, s)))), None)
 
 
-def adopted(**kinds: object) -> tuple[World, Turn]:
+def adopted(**kinds: object) -> tuple[World, TurnByHand]:
     world, turn = stage(**kinds)  # type: ignore[arg-type]
     follow(world, turn, GW, rules(), until=Stage.IDLE)
     return world, turn
 
 
-def work(world: World, turn: Turn, policy: Policy | None = None) -> Record:
+def work(world: World, turn: TurnByHand, policy: Policy | None = None) -> Record:
     """Take turns for ten minutes: a value that no gateway has confirmed yet is confirmed before it is published."""
     for _ in range(60):
         record = turn.advance(world.credential(GW), policy or rules()).record
@@ -62,7 +62,7 @@ def work(world: World, turn: Turn, policy: Policy | None = None) -> Record:
     return record
 
 
-def look(world: World, turn: Turn, policy: Policy | None = None) -> Record:
+def look(world: World, turn: TurnByHand, policy: Policy | None = None) -> Record:
     return turn.advance(world.credential(GW), policy or rules(), force=True).record
 
 
@@ -100,7 +100,7 @@ def test_the_next_token_is_in_the_sink_a_third_of_its_life_before_the_old_one_en
     assert 2 * DAY - HOUR < left <= 2 * DAY
 
 
-def follow_until_changed(world: World, turn: Turn, first: tokens.Token, policy: Policy | None = None) -> None:
+def follow_until_changed(world: World, turn: TurnByHand, first: tokens.Token, policy: Policy | None = None) -> None:
     for _ in range(4000):
         record = turn.advance(world.credential(GW), policy or rules()).record
         if shown(world) != first:

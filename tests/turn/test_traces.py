@@ -16,7 +16,7 @@ from keyturn.errors import NeedsPerson
 from keyturn.model import Mode, Record, Slot, Stage
 from keyturn.policy import DAY, HOUR, MINUTE, Policy, Retire
 from keyturn.testing import LATE, LOST, NEVER, START, Crash, ManualClock, MemoryCaller, World
-from keyturn.turn import Turn
+from keyturn.turn_by_hand import TurnByHand
 from tests.keyturns import callers, follow, keyturn, policy
 
 SID = "contoso"
@@ -583,7 +583,7 @@ def test_v15_a_late_publish_of_a_compromised_value_is_found_by_the_look_after_la
     assert _go_on(world, turn, rules, lambda record: record.compromise is None) - found <= HOUR
 
 
-def _go_on(world: World, turn: Turn, rules: Policy, done: Callable[[Record], bool]) -> datetime:
+def _go_on(world: World, turn: TurnByHand, rules: Policy, done: Callable[[Record], bool]) -> datetime:
     """A turn at the end of every wait until that is so. When it was."""
     for _ in range(60):
         record = turn.advance(world.credential(SID), rules).record
