@@ -25,23 +25,23 @@ class TokenSink:
     """A sink whose text is a token. `identity` is whom the token names (`model.Credential.identity`)."""
 
     def __init__(self, inner: Sink, spec: TokenSpec, identity: str) -> None:
-        self._inner, self.spec, self._identity = inner, spec, identity
+        self.inner, self.spec, self._identity = inner, spec, identity
 
     @property
     def name(self) -> str:
-        return self._inner.name
+        return self.inner.name
 
     @property
     def write_only(self) -> bool:
-        return self._inner.write_only
+        return self.inner.write_only
 
     def read(self) -> Shown:
         """The token as it stands there. Raises TryAgain, Refused, Gone."""
-        return self._inner.read()
+        return self.inner.read()
 
     def write(self, value: Secret, tags: Tags, send_by: SendBy) -> Answer:
         """Show this token from now on. Raises NotSent."""
-        return self._inner.write(value, tags, send_by)
+        return self.inner.write(value, tags, send_by)
 
     def mint(self, key: Secret, now: datetime) -> tuple[Secret, datetime]:
         """A token that lives from `now`, which is by Azure's clock, and the instant at which it ends."""

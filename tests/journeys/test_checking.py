@@ -9,6 +9,9 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from azure.core.credentials import TokenCredential
+from azure.identity import ClientSecretCredential
+from azure.keyvault.secrets import SecretClient
 
 from keyturn.azure import rights
 from keyturn.cli import main
@@ -219,6 +222,43 @@ def test_a_vault_that_may_not_be_read_names_the_role(stage: Stage) -> None:
     assert (code, finding["mark"]) == (1, "missing")
     assert "Key Vault Secrets Officer" in finding["next"]
     assert finding["action"] == "Microsoft.KeyVault/vaults/secrets/getSecret/action"
+
+
+def delete_secret(stage: Stage, name: str) -> None:
+    """Somebody made it and deleted it, with the official client and nothing of ours."""
+    ready = stage.azure.ready
+    credential: TokenCredential = ClientSecretCredential(ready["tenant"], ready["client_id"], ready["client_secret"])
+    with environment(stage.env), SecretClient("https://shop-kv.vault.azure.net", credential) as person:
+        person.set_secret(name, "old")
+        person.begin_delete_secret(name).wait()
+
+
+@pytest.mark.parametrize("kind", ["value", "token"])
+def test_a_deleted_secret_that_keeps_the_wanted_name_is_told_before_a_write_is_refused(stage: Stage, kind: str) -> None:
+    if kind == "token":
+        tokens = f"{{ kind: gateway, lifetime: 10d, publish: {SINK} }}"
+        policy = {"match": "{ gateway: gw-oslo }", "probe": '{ path: "/" }', "tokens": tokens, "publish": "[]"}
+        configured = stage.configure(policy)
+        configured.write_text(configured.read_text(encoding="utf-8").replace("    publish: []\n", ""), encoding="utf-8")
+    name = "apim-contoso" if kind == "value" else "turned"
+    delete_secret(stage, name)
+    code, told = check(stage)
+    (finding,) = [each for each in about(told, "vault shop-kv") if each["mark"] == "missing"]
+    assert code == 1
+    assert f"{name} is deleted but recoverable" in finding["sentence"]
+    assert "secret recover" in finding["next"] and "secret purge" in finding["next"]
+
+
+def test_a_deleted_secret_that_may_not_be_seen_is_not_spoken_of(stage: Stage) -> None:
+    delete_secret(stage, "apim-contoso")
+    stage.azure.fault("status", {"path_contains": "/deletedsecrets/"}, status=403, times=-1)
+    _, told = check(stage)
+    assert [each["mark"] for each in about(told, "vault shop-kv")] == ["ok"], told
+
+
+def test_a_secret_that_nobody_deleted_is_not_spoken_of_as_deleted(stage: Stage) -> None:
+    _, told = check(stage)
+    assert [each["mark"] for each in about(told, "vault shop-kv")] == ["ok"], told
 
 
 # -------- too much

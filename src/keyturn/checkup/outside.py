@@ -42,6 +42,7 @@ def sinks(keyturn: Assembled, charges: Sequence[Charge]) -> Generator[Finding, N
     nothing: dict[str, bool] = {}
     read: dict[str, int] = {}
     empty: dict[str, int] = {}
+    deleted: dict[str, list[str]] = {}
     failed: dict[tuple[str, str], tuple[Finding, int]] = {}
     kinds: dict[str, SinkSpec] = {}
     for charge in charges:
@@ -61,6 +62,8 @@ def sinks(keyturn: Assembled, charges: Sequence[Charge]) -> Generator[Finding, N
                 continue
             read[place] = read.get(place, 0) + 1
             empty[place] = empty.get(place, 0) + (shown.value is None)
+            if shown.value is None and isinstance(spec, KeyVaultSink) and _stands_deleted(sink):
+                deleted.setdefault(place, []).append(spec.secret)
             if isinstance(sink, TokenSink):
                 continue
             nothing[charge.credential.key] = shown.value is None and nothing.get(charge.credential.key, True)
@@ -69,6 +72,8 @@ def sinks(keyturn: Assembled, charges: Sequence[Charge]) -> Generator[Finding, N
     for place, spec in kinds.items():
         if place in read:
             yield ok(place, _readable(spec, read[place], empty.get(place, 0)))
+    for place, names in deleted.items():
+        yield _recoverable(place, names)
     for finding, count in failed.values():
         more = f" (and {count - 1} more there)" if count > 1 else ""
         yield msgspec.structs.replace(finding, sentence=f"{finding.sentence}{more}")
@@ -104,6 +109,25 @@ def _readable(spec: SinkSpec, count: int, empty: int) -> str:
     if isinstance(spec, KeyVaultSink):
         return f"{shown}. A write alone would tell whether they can be set: {rights.VAULT_ROLE} may"
     return f"{shown}. A write alone would tell whether it can be written"
+
+
+def _stands_deleted(sink: Sink) -> bool:
+    from keyturn.sinks.keyvault import KeyVaultSecret  # noqa: PLC0415 - only where there is one
+
+    plain = sink.inner if isinstance(sink, TokenSink) else sink
+    return isinstance(plain, KeyVaultSecret) and plain.stands_deleted()
+
+
+def _recoverable(place: str, names: Sequence[str]) -> Finding:
+    """Deleted secrets of the wanted names keep those names to themselves (azure-facts 7.1)."""
+    more = f" (and {len(names) - SHOWN} more there)" if len(names) > SHOWN else ""
+    are = "are" if len(names) > 1 else "is"
+    return missing(
+        place,
+        f"{', '.join(names[:SHOWN])}{more} {are} deleted but recoverable: publishing there will be refused (409)",
+        "`az keyvault secret recover` brings it back as it was, old value and all; `az keyvault secret purge` frees "
+        "its name for ever. Or publish under another name.",
+    )
 
 
 def _unreadable(place: str, spec: SinkSpec, error: KeyturnError) -> Finding:

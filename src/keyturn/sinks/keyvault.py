@@ -121,6 +121,19 @@ class KeyVaultSecret:
             slot=_slot(tags.get(SLOT_TAG)),
         )
 
+    def stands_deleted(self) -> bool:
+        """Whether a deleted secret of this name can still be recovered: until it is, or is purged, Key Vault refuses
+        every write (409). False, too, where that may not be seen, or nobody answers."""
+        from azure.core.exceptions import AzureError
+
+        vault = self._vault
+        client = vault.client()
+        try:
+            bounded(vault.read_limit, lambda: client.get_deleted_secret(self._secret))
+        except (Abandoned, AzureError, KeyturnError):
+            return False
+        return True
+
     def write(self, value: Secret, tags: Tags, send_by: SendBy) -> Answer:
         """Raises NotSent. Reads first: for a person's own tags, and so that Key Vault's challenge is answered on a
         GET; the first PUT of a process would go out twice (azure-facts 0.3)."""
