@@ -10,10 +10,10 @@ import pytest
 
 from keyturn import plan
 from keyturn.cli.clockface import Face
-from keyturn.cli.looking import why_due
+from keyturn.cli.looking import may_start_later, why_due
 from keyturn.errors import TryAgain
-from keyturn.model import Hold, Kind, Mode, Record, Slot, SlotRecord, Stage
-from keyturn.policy import DAY, HOUR, Policy, Retire, TokenKind, TokenSpec
+from keyturn.model import Compromise, Hold, Kind, Mode, Record, Request, Slot, SlotRecord, Stage
+from keyturn.policy import DAY, HOUR, Pace, Policy, Retire, TokenKind, TokenSpec
 from keyturn.preview import TOLD, Preview, preview
 from keyturn.testing import World
 from keyturn.turn import Turn
@@ -185,3 +185,33 @@ def test_a_plan_for_what_is_held_names_the_way_out() -> None:
     held = at_rest(hold=Hold(reason="by-hand", sentence="an audit", since=ADOPTED))
     told = why_due(held, WINDOWED, ADOPTED + DAY, Face(utc=True))
     assert told == "Held since Fri 2026-01-09 08:00 UTC: `keyturn release shop/contoso` lets it go on."
+
+
+PACED = msgspec.structs.replace(WINDOWED, jitter=DAY * 0, pace=Pace(first=2, stop_above=0.1))
+ON_SUNDAY = ADOPTED + 30 * DAY
+
+
+def test_before_the_start_a_plan_tells_that_the_pace_may_put_it_off() -> None:
+    told = (
+        "May start later: pace: the first 2 of policy p go through before the rest; "
+        "nobody of policy p starts while more than 10% are held."
+    )
+    assert may_start_later(at_rest(), PACED, ADOPTED + DAY) == told
+    assert may_start_later(at_rest(), PACED, ON_SUNDAY) == told, "due, and its window is not open yet"
+    assert may_start_later(Record(key="k", id="shop/contoso"), PACED, ADOPTED) == told, "not adopted yet"
+
+
+@pytest.mark.parametrize(
+    ("record", "rules", "now"),
+    [
+        (at_rest(), WINDOWED, ADOPTED + DAY),
+        (at_rest(), PACED, ON_SUNDAY + DAY + 2 * HOUR),
+        (at_rest(requested=Request(at=ADOPTED, because="x")), PACED, ADOPTED + DAY),
+        (at_rest(compromise=Compromise(values=(), because="x", at=ADOPTED)), PACED, ADOPTED + DAY),
+        (at_rest(hold=Hold(reason="by-hand", sentence="an audit", since=ADOPTED)), PACED, ADOPTED + DAY),
+        (at_rest(turning=Slot.SECONDARY).but(stage=Stage.DRAIN), PACED, ADOPTED + DAY),
+    ],
+    ids=["no pace", "starts now", "asked for", "compromised", "held", "under way"],
+)
+def test_a_plan_is_silent_on_a_pace_that_puts_nothing_off(record: Record, rules: Policy, now: datetime) -> None:
+    assert may_start_later(record, rules, now) == ""

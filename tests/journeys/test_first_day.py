@@ -27,6 +27,13 @@ def test_run_wait_follows_a_whole_rotation_to_its_end_and_both_values_are_new(st
     assert "retire the old slot" in history
 
 
+def test_plan_tells_below_the_timeline_that_others_may_go_first(stage: Stage) -> None:
+    assert "May start later" not in stage.good("plan").out
+    stage.configure({"pace": "{ first: 2 }"})
+    told = " ".join(stage.good("plan").out.split())
+    assert "May start later: pace: the first 2 of policy partners go through before the rest." in told
+
+
 def test_plan_writes_no_ledger_and_sends_no_change(stage: Stage) -> None:
     stage.good("plan")
     assert not stage.ledger.exists()

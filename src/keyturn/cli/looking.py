@@ -104,10 +104,14 @@ def _plan_one(
     if stopped:
         _say_below(f"stops here: {stopped}")
     _say_below(why_due(sight.record, policy, now, face))
+    later = "" if stopped else may_start_later(sight.record, policy, now)
+    if later:
+        _say_below(later)
     return {
         **told,
         "active": sight.record.active,
         "why": why_due(sight.record, policy, now, Face(utc=True)),
+        "may_start_later": later,
         "arm_writes": seen.arm_writes,
         "stopped": stopped,
         "lines": [
@@ -163,6 +167,25 @@ def why_due(record: Record, policy: Policy, now: datetime, face: Face) -> str:
     if at is None:
         return f"Not due: its age counts from adoption; policy says {age_told(policy)}."
     return f"Not due before {face.moment(at)}, in {spell(at - now)}: policy says {age_told(policy)}.{window}"
+
+
+def may_start_later(record: Record, policy: Policy, now: datetime) -> str:
+    """What the timeline cannot tell: whether others of the fleet put the start off, by the policy's pace. Empty where
+    there is none, or where it does not matter, because a rotation is under way, starts now, or was asked for."""
+    from keyturn.model import Stage  # noqa: PLC0415
+    from keyturn.policy import starts_at  # noqa: PLC0415
+
+    starts, pace = starts_at(record, policy, now), policy.pace
+    settled = record.hold is not None or record.compromise is not None
+    if settled or record.stage not in {Stage.UNKNOWN, Stage.IDLE} or (starts is not None and starts <= now):
+        return ""
+    ours = f"of policy {policy.name}"
+    first = f"the first {pace.first} {ours} go through before the rest" if pace.first else ""
+    share = (
+        "" if pace.stop_above is None else f"nobody {ours} starts while more than {pace.stop_above * 100:g}% are held"
+    )
+    told = "; ".join(part for part in (first, share) if part)
+    return told and f"May start later: pace: {told}."
 
 
 # -------- shared by every command that discovers
