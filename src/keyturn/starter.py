@@ -62,7 +62,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str = ""
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class ApimSubscription(msgspec.Struct, frozen=True, kw_only=True):
     """One apim subscription. `product` None: it is for more than a product, or for less; `api` then tells for which."""
 
     sid: str
@@ -80,7 +80,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     location: str = ""
     tier: str = ""
     products: tuple[Product, ...] = ()
-    held: tuple[Held, ...] = ()
+    apim_subscriptions: tuple[ApimSubscription, ...] = ()
     problems: tuple[str, ...] = ()
     """What could not be read, each as a sentence."""
 
@@ -173,30 +173,30 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     product: Product
-    held: tuple[Held, ...]
+    apim_subscriptions: tuple[ApimSubscription, ...]
     proposal: Proposal
 
 
 def drafts(found: Inventory) -> tuple[Draft, ...]:
     """One per product whose keys callers use, by the product's id."""
     known = {product.id.lower(): product for product in found.products}
-    for held in found.held:
-        if held.product is not None:  # told by an apim subscription, where products may not be read
-            known.setdefault(held.product.lower(), Product(id=held.product, apis=None, trouble="it was not listed."))
+    for each in found.apim_subscriptions:
+        if each.product is not None:  # an apim subscription tells of it, where products may not be read
+            known.setdefault(each.product.lower(), Product(id=each.product, apis=None, trouble="it was not listed."))
     made: list[Draft] = []
     names: set[str] = set()
     for key in sorted(known):
         product = known[key]
-        mine = tuple(held for held in found.held if held.product is not None and held.product.lower() == key)
+        mine = tuple(each for each in found.apim_subscriptions if (each.product or "").lower() == key)
         if product.needs_key or mine:
             name = _policy_name(product.id, names)
-            made.append(Draft(name=name, product=product, held=mine, proposal=propose(product)))
+            made.append(Draft(name=name, product=product, apim_subscriptions=mine, proposal=propose(product)))
     return tuple(made)
 
 
-def left_out(found: Inventory) -> tuple[Held, ...]:
+def left_out(found: Inventory) -> tuple[ApimSubscription, ...]:
     """Who is for no single product: keys of these open more, or belong to nobody in particular."""
-    return tuple(held for held in found.held if held.product is None)
+    return tuple(each for each in found.apim_subscriptions if each.product is None)
 
 
 def _policy_name(product: str, taken: set[str]) -> str:
@@ -228,7 +228,7 @@ def write(found: Inventory, choices: Choices) -> str:
 
 def _head(found: Inventory, made: Sequence[Draft]) -> list[str]:
     about = ", ".join(part for part in (found.location, found.tier) if part)
-    first = next((held.sid for draft in made for held in draft.held), "SID")
+    first = next((each.sid for draft in made for each in draft.apim_subscriptions), "SID")
     return [
         *_comment(f"A start for the API Management service {found.name}{f' ({about})' if about else ''}."),
         *_comment("`keyturn init` wrote it from what it found there. It read no key value, and it changed nothing."),
@@ -261,7 +261,7 @@ def _policies(found: Inventory, made: Sequence[Draft], choices: Choices) -> Iter
         yield f"  - name: {_scalar(draft.name)}"
         yield f"    match: {OPT_IN}{{ service: {found.name}, product: {_scalar(draft.product.id)} }}"
         yield from _body(draft.proposal, choices)
-        yield from _odd_sids(draft.held)
+        yield from _odd_sids(draft.apim_subscriptions)
     if not made:
         yield "  # No product was found that needs a key; this one shows the form."
         yield "  - name: first"
@@ -272,9 +272,9 @@ def _policies(found: Inventory, made: Sequence[Draft], choices: Choices) -> Iter
 def _who(draft: Draft) -> str:
     product = draft.product
     named = f' "{product.name}"' if product.name and product.name.lower() != product.id.lower() else ""
-    idle = sum(not held.active for held in draft.held)
-    count = _counted(len(draft.held), "apim subscription")
-    examples = _some([held.sid for held in draft.held])
+    idle = sum(not each.active for each in draft.apim_subscriptions)
+    count = _counted(len(draft.apim_subscriptions), "apim subscription")
+    examples = _some([each.sid for each in draft.apim_subscriptions])
     inactive = f", {idle} of them not active" if idle else ""
     apis = (
         "" if product.apis is None else f"; {_counted(len(product.apis), 'API')}{_some([a.id for a in product.apis])}"
@@ -308,9 +308,9 @@ def _probe(proposal: Proposal) -> str:
     return f"probe: {{ path: {_scalar(proposal.operation.path)}{renamed} }}"
 
 
-def _odd_sids(held: Iterable[Held]) -> Iterator[str]:
+def _odd_sids(matched: Iterable[ApimSubscription]) -> Iterator[str]:
     """A vault takes letters, digits and dashes alone; whoever else is matched would be held."""
-    odd = [each.sid for each in held if not _FITS_A_SECRET.fullmatch(each.sid)]
+    odd = [each.sid for each in matched if not _FITS_A_SECRET.fullmatch(each.sid)]
     if odd:
         yield from _comment(
             f"A vault cannot hold {NAME_THERE} for {_counted(len(odd), 'sid')}{_some(odd)}: give them a policy of "
@@ -322,20 +322,20 @@ def _odd_sids(held: Iterable[Held]) -> Iterator[str]:
 def _rest(found: Inventory) -> list[str]:
     """Who is named and left out."""
     rest = left_out(found)
-    everything = [held.sid for held in rest if held.api is None and held.sid != MASTER]
-    single = [f"{held.sid} for {held.api}" for held in rest if held.api is not None]
+    everything = [each.sid for each in rest if each.api is None and each.sid != MASTER]
+    single = [f"{each.sid} for {each.api}" for each in rest if each.api is not None]
     free = [product.id for product in found.products if not product.needs_key]
     lines = []
     if everything:
         lines.append(f"for all APIs: {_counted(len(everything), 'apim subscription')}{_some(everything)}")
     if single:
         lines.append(f"for one API: {_counted(len(single), 'apim subscription')}{_some(single)}")
-    if any(held.sid == MASTER for held in rest):
+    if any(each.sid == MASTER for each in rest):
         lines.append("the built-in all-access one, which no wildcard matches: only `sid: master` does")
     if free:
         lines.append(f"without any key: {_listed('product', free)}")
     shown = [line for text in lines for line in _comment(f"- {text}", hang="  ")]
-    example = next((held.sid for held in rest if held.sid != MASTER), None)
+    example = next((each.sid for each in rest if each.sid != MASTER), None)
     how = [] if example is None else [f"# One more policy takes them in: match: {{ sid: {_scalar(example)} }}"]
     head = ["# Left out:", *shown, *how] if lines else []
     return [*head, "# Tenant access and self-hosted gateways were not looked at: `match` has `tenant` and `gateway`."]

@@ -16,8 +16,8 @@ from keyturn.starter import (
     NO_VAULT,
     OPT_IN,
     Api,
+    ApimSubscription,
     Choices,
-    Held,
     Inventory,
     Operation,
     Product,
@@ -56,13 +56,13 @@ SHOP = Inventory(
         Product(id="hidden", apis=None, trouble="list the APIs of hidden: not allowed"),
         Product(id="free", needs_key=False, apis=(OPEN,)),
     ),
-    held=(
-        *(Held(sid=sid, product="gold") for sid in ("contoso", "fabrikam", "tailspin", "wingtip")),
-        Held(sid="north wind", product="silver"),
-        Held(sid="old", product="silver", active=False),
-        Held(sid="batch"),
-        Held(sid="legacy", api="orders"),
-        Held(sid="master"),
+    apim_subscriptions=(
+        *(ApimSubscription(sid=sid, product="gold") for sid in ("contoso", "fabrikam", "tailspin", "wingtip")),
+        ApimSubscription(sid="north wind", product="silver"),
+        ApimSubscription(sid="old", product="silver", active=False),
+        ApimSubscription(sid="batch"),
+        ApimSubscription(sid="legacy", api="orders"),
+        ApimSubscription(sid="master"),
     ),
 )
 
@@ -71,15 +71,15 @@ def config(text: str) -> Config:
     return parse(read_text(text, "keyturn.yaml"), "keyturn.yaml")
 
 
-def credential(held: Held, service: str = "shop-apim") -> Credential:
-    address = f"{ID}/subscriptions/{held.sid}"
+def credential(each: ApimSubscription, service: str = "shop-apim") -> Credential:
+    address = f"{ID}/subscriptions/{each.sid}"
     return Credential(
-        id=f"{service}/{held.sid}",
+        id=f"{service}/{each.sid}",
         key=address.lower(),
         address=address,
         service=service,
-        name=held.sid,
-        product=held.product,
+        name=each.sid,
+        product=each.product,
     )
 
 
@@ -91,7 +91,9 @@ def test_the_text_is_the_golden_one() -> None:
 def test_it_opts_nobody_in() -> None:
     read = config(write(SHOP, Choices()))
     assert [entry.name for entry in read.policies] == ["empty", "gold", "hidden", "silver"]
-    assert [match_policy(read, credential(held)) for held in SHOP.held] == [None] * len(SHOP.held)
+    assert [match_policy(read, credential(each)) for each in SHOP.apim_subscriptions] == [None] * len(
+        SHOP.apim_subscriptions
+    )
 
 
 def test_deleting_what_it_says_opts_a_product_in_and_nobody_else() -> None:
@@ -99,7 +101,7 @@ def test_deleting_what_it_says_opts_a_product_in_and_nobody_else() -> None:
     gold = f"match: {OPT_IN}{{ service: shop-apim, product: gold }}"
     assert text.count(gold) == 1
     read = config(text.replace(gold, gold.replace(OPT_IN, "")))
-    won = {held.sid for held in SHOP.held if match_policy(read, credential(held)) is not None}
+    won = {each.sid for each in SHOP.apim_subscriptions if match_policy(read, credential(each)) is not None}
     assert won == {"contoso", "fabrikam", "tailspin", "wingtip"}
 
 
@@ -112,7 +114,7 @@ def test_no_vault_that_may_exist_is_named_before_a_person_names_one() -> None:
 
 def test_the_vault_that_is_named_gets_a_secret_for_each_apim_subscription() -> None:
     (sink,) = config(write(SHOP, Choices(vault="shop-kv"))).policies[0].publish
-    assert render(sink, credential(SHOP.held[0])).name == "shop-kv/apim-contoso"
+    assert render(sink, credential(SHOP.apim_subscriptions[0])).name == "shop-kv/apim-contoso"
 
 
 def test_the_slot_to_publish_first_is_left_to_a_person() -> None:
@@ -196,16 +198,16 @@ def test_whatever_names_people_chose_the_file_reads_and_opting_in_means_that_pro
         name="shop-apim",
         location=name,
         products=(Product(id=product, name=name, apis=(Api(id=api, operations=(_get(path),)),)),),
-        held=(Held(sid=sid, product=product), Held(sid=f"{sid}2", api=api)),
+        apim_subscriptions=(ApimSubscription(sid=sid, product=product), ApimSubscription(sid=f"{sid}2", api=api)),
         problems=(problem,),
     )
     text = write(found, Choices())
-    assert match_policy(config(text), credential(found.held[0])) is None
+    assert match_policy(config(text), credential(found.apim_subscriptions[0])) is None
     opted = config(text.replace(f"match: {OPT_IN}", "match: "))
-    winner = match_policy(opted, credential(found.held[0]))
+    winner = match_policy(opted, credential(found.apim_subscriptions[0]))
     assert winner is not None
     assert winner.match.product == (product,)
-    assert match_policy(opted, credential(found.held[1])) is None
+    assert match_policy(opted, credential(found.apim_subscriptions[1])) is None
 
 
 def _get(path: str) -> Operation:
@@ -216,13 +218,15 @@ def _get(path: str) -> Operation:
 def test_a_header_that_nobody_could_send_makes_no_probe_and_the_file_reads(header: str) -> None:
     product = Product(id="odd", apis=(msgspec.structs.replace(STATUS, header=header),))
     assert propose(product).operation is None
-    text = write(msgspec.structs.replace(SHOP, products=(product,), held=()), Choices())
+    text = write(msgspec.structs.replace(SHOP, products=(product,), apim_subscriptions=()), Choices())
     assert [entry.name for entry in config(text).policies] == ["odd"]
 
 
 def test_two_products_whose_names_begin_alike_get_policies_of_their_own() -> None:
     long = "x" * 100
-    found = msgspec.structs.replace(SHOP, products=(Product(id=f"{long}a"), Product(id=f"{long}b")), held=())
+    found = msgspec.structs.replace(
+        SHOP, products=(Product(id=f"{long}a"), Product(id=f"{long}b")), apim_subscriptions=()
+    )
     names = [draft.name for draft in drafts(found)]
     assert len(set(names)) == 2
     assert [entry.name for entry in config(write(found, Choices())).policies] == names

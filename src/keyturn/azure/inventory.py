@@ -7,14 +7,14 @@ long as a file can be written without it. Never here: what is proposed from it (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import KeyturnError, Refused
 from keyturn.policy import ProbeSpec
-from keyturn.starter import Api, Held, Inventory, Operation, Product, is_plain, preference
+from keyturn.starter import Api, ApimSubscription, Inventory, Operation, Product, is_plain, preference
 
 API_VERSION: Final = "2022-08-01"
 AZURE_VERSION: Final = "2022-12-01"
@@ -52,34 +52,34 @@ def describe(arm: Arm, service_id: str) -> Inventory:
     name = service_id.rstrip("/").rpartition("/")[2]
     told = arm.read(base, api_version=API_VERSION, what=f"read the service {name}").json()
     problems: list[str] = []
-    held = [_held(item) for item in _maybe(arm, f"{base}/subscriptions", "its apim subscriptions", problems) or ()]
-    listed = _maybe(arm, f"{base}/products", "its products", problems) or ()
+    subscriptions = _listed(arm, f"{base}/subscriptions", "its apim subscriptions", problems)
+    products = _listed(arm, f"{base}/products", "its products", problems)
     return Inventory(
         id=str(told.get("id") or service_id),
         name=str(told.get("name") or name),
         location=str(told.get("location") or ""),
         tier=str((told.get("sku") or {}).get("name") or ""),
-        products=tuple(_Products(arm, base).read(listed)),
-        held=tuple(held),
+        products=tuple(_Products(arm, base).read(products)),
+        apim_subscriptions=tuple(_apim_subscription(item) for item in subscriptions),
         problems=tuple(problems),
     )
 
 
-def _maybe(arm: Arm, path: str, what: str, problems: list[str]) -> list[Mapping[str, Any]] | None:
-    """A list, or None and one problem more. Raises TryAgain."""
+def _listed(arm: Arm, path: str, what: str, problems: list[str]) -> list[Mapping[str, Any]]:
+    """A list; an empty one, and one problem more, where it may not be read. Raises TryAgain."""
     try:
         return list(arm.pages(path, api_version=API_VERSION, what=f"list {what}"))
     except Refused as refusal:
         problems.append(f"{what}: {refusal.message}")
-        return None
+        return []
 
 
-def _held(item: Mapping[str, Any]) -> Held:
+def _apim_subscription(item: Mapping[str, Any]) -> ApimSubscription:
     told = item.get("properties") or {}
     scope = str(told.get("scope") or "").rstrip("/")
     head, _, last = scope.rpartition("/")
     kind = head.rpartition("/")[2].lower()
-    return Held(
+    return ApimSubscription(
         sid=str(item["name"]),
         product=last if kind == "products" else None,
         api=last if kind == "apis" else None,
@@ -94,7 +94,8 @@ class _Products:
         self._arm, self._base = arm, base
         self._operations: dict[str, tuple[Operation, ...] | str] = {}
 
-    def read(self, listed: Iterator[Mapping[str, Any]] | list[Mapping[str, Any]] | tuple[()]) -> Iterator[Product]:
+    def read(self, listed: Iterable[Mapping[str, Any]]) -> Iterator[Product]:
+        """Each with its APIs, in Azure's order. Raises TryAgain."""
         rows = [(item, self._apis(str(item["name"]))) for item in listed]
         # an API of an open product is let through without a key, whatever other product it is in
         # (azure-facts 6): a probe there would prove nothing

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keyturn.azure.inventory import Place
     from keyturn.azure.pipeline import Arm
     from keyturn.config import Config
-    from keyturn.starter import Choices, Inventory
+    from keyturn.starter import Choices, Draft, Inventory
 
 CONTROL: Final = "KEYTURN_EMULATOR_CONTROL"
 SECRET_VARIABLE: Final = "KEYTURN_EMULATOR_SECRET"  # noqa: S105 - its name
@@ -155,18 +155,16 @@ def _tell(found: Inventory, choices: Choices, text: str, out: str) -> None:
     say = screen.whisper if out == STDOUT else screen.say
     made, rest = drafts(found), left_out(found)
     steps = _steps(out, choices, OPT_IN)
-    say(
-        f"Found {found.name}: {len(found.products)} products, {len(found.held)} apim subscriptions. No key value was "
-        f"read, nothing was changed."
-    )
+    there = f"{len(found.products)} products, {len(found.apim_subscriptions)} apim subscriptions"
+    say(f"Found {found.name}: {there}. No key value was read, nothing was changed.")
     for problem in found.problems:
         say(f"Not read: {problem}")
     for draft in made:
         probe = draft.proposal.operation
         proof = "no probe found" if probe is None else f"probe GET {probe.path}"
-        say(f"  policy {draft.name}: {len(draft.held)} apim subscriptions, {proof}")
+        say(f"  policy {draft.name}: {len(draft.apim_subscriptions)} apim subscriptions, {proof}")
     if rest:
-        say(f"  left out: {', '.join(held.sid for held in rest[:LISTED])}{', …' if len(rest) > LISTED else ''}")
+        say(f"  left out: {', '.join(each.sid for each in rest[:LISTED])}{', …' if len(rest) > LISTED else ''}")
     if out != STDOUT:
         say(f"Wrote {out}. It opts nobody in yet.")
     say("Next:")
@@ -178,21 +176,23 @@ def _tell(found: Inventory, choices: Choices, text: str, out: str) -> None:
             "service": found.id,
             "file": None if out == STDOUT else out,
             "text": text,
-            "policies": [
-                {
-                    "name": draft.name,
-                    "product": draft.product.id,
-                    "apim_subscriptions": [held.sid for held in draft.held],
-                    "probe": None if draft.proposal.operation is None else draft.proposal.operation.path,
-                    "about_the_probe": list(draft.proposal.why),
-                }
-                for draft in made
-            ],
-            "left_out": [held.sid for held in rest],
+            "policies": [_in_json(draft) for draft in made],
+            "left_out": [each.sid for each in rest],
             "problems": list(found.problems),
             "next": steps,
         }
     )
+
+
+def _in_json(draft: Draft) -> dict[str, Any]:
+    probe = draft.proposal.operation
+    return {
+        "name": draft.name,
+        "product": draft.product.id,
+        "apim_subscriptions": [each.sid for each in draft.apim_subscriptions],
+        "probe": None if probe is None else probe.path,
+        "about_the_probe": list(draft.proposal.why),
+    }
 
 
 def _steps(out: str, choices: Choices, opt_in: str) -> list[str]:
