@@ -52,7 +52,7 @@ def cut_off(
 
 
 def _dies(scene: Scene, slot: Slot) -> bool:
-    return scene.leaked(slot) or (slot is scene.active.other and scene.leaked(scene.active))
+    return scene.compromised(slot) or (slot is scene.active.other and scene.compromised(scene.active))
 
 
 def _dying(scene: Scene, slot: Slot, values: Collection[Fingerprint], told: Preview) -> CutOff:

@@ -164,8 +164,8 @@ def rows() -> tuple[Row, ...]:
         Row("confirm first", REPAIRING, _drifted, _confirm_first, (Stage.CONFIRM,), "A12"),
 
         # compromise: the values that a person named die without a drain
-        Row("compromised", IDLE | DRAIN | RETIRE | PROVE, _active_leaked, _replace_active, (Stage.RENEW,), "A15"),
-        Row("compromised standby", IDLE, _standby_leaked, _end_standby, (Stage.RETIRE,), "A15"),
+        Row("compromised", IDLE | DRAIN | RETIRE | PROVE, _active_compromised, _replace_active, (Stage.RENEW,), "A15"),
+        Row("compromised standby", IDLE, _standby_compromised, _end_standby, (Stage.RETIRE,), "A15"),
         Row("let in soon", IDLE | DRAIN | WRITING, _locked_out_for_now, _wait_to_let_in, rule="A15"),
         Row("let in again", IDLE | DRAIN | WRITING, _locked_out, _let_in, rule="A15"),
         Row("prove it is let in", IDLE | DRAIN | WRITING, _was_locked_out, _prove_let_in, (Stage.CONFIRM,), "A15"),
@@ -188,7 +188,7 @@ def rows() -> tuple[Row, ...]:
         Row("retire the old slot", RETIRE, _always, _write, rule="A1"),  # the old value dies here, and only here
 
         # the gateways must accept a value before it may be published
-        Row("compromised target", CONFIRM, _target_leaked, _drop_target, (Stage.RENEW, Stage.IDLE), "A15"),
+        Row("compromised target", CONFIRM, _target_compromised, _drop_target, (Stage.RENEW, Stage.IDLE), "A15"),
         Row("renew again", CONFIRM, _somebody_wrote_target, _renew_again, (Stage.RENEW,)),
         Row("target unsettled", ASKING, _target_unsettled, _wait_settled, rule="A5"),
         Row("confirmed", CONFIRM, _is_confirmed, _publish_confirmed, (Stage.PUBLISH,), "A5"),
@@ -280,7 +280,7 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
 def _dies_at_once(scene: Scene, slot: Slot) -> bool:
     """Rule A15: a compromised value waits for no drain, and neither does the standby that is to replace one. That a
     sink shows or may show it blocks its slot all the same."""
-    return scene.leaked(slot) or (slot is scene.active.other and scene.leaked(scene.active))
+    return scene.compromised(slot) or (slot is scene.active.other and scene.compromised(scene.active))
 
 
 def unsettled(scene: Scene, slot: Slot) -> Blocked | None:
@@ -754,8 +754,8 @@ def _confirm_first(s: Scene) -> Step:
 # -------- rows: compromise (A15)
 
 
-def _active_leaked(s: Scene) -> bool:
-    return s.leaked(s.active)
+def _active_compromised(s: Scene) -> bool:
+    return s.compromised(s.active)
 
 
 def _replace_active(s: Scene) -> Step:
@@ -772,13 +772,13 @@ def _compromised_rotation(s: Scene) -> dict[str, Any]:
     return {**_new_rotation(s), "compromise": msgspec.structs.replace(named, look_at=None)}
 
 
-def _standby_leaked(s: Scene) -> bool:
-    return s.leaked(s.active.other)
+def _standby_compromised(s: Scene) -> bool:
+    return s.compromised(s.active.other)
 
 
-def _target_leaked(s: Scene) -> bool:
+def _target_compromised(s: Scene) -> bool:
     """It was to be published, by a rotation or a rollback, and no sink shows it yet: none ever will."""
-    return s.leaked(s.target) and s.target is not s.active and not s.record.slot(s.target).exposed
+    return s.compromised(s.target) and s.target is not s.active and not s.record.slot(s.target).exposed
 
 
 def _drop_target(s: Scene) -> Step:
@@ -790,20 +790,14 @@ def _drop_target(s: Scene) -> Step:
 def _end_standby(s: Scene) -> Step:
     """No sink shows it, and the active value stays: it is retired as at the end of a rotation."""
     sentence = f"{s.active.other} is compromised, and published nowhere: it dies now"
-    return _move(
-        s,
-        "compromised standby",
-        Stage.RETIRE,
-        sentence,
-        rule="A15",
-        **{**_compromised_rotation(s), "turning": s.active},
-    )
+    rotation = {**_compromised_rotation(s), "turning": s.active}
+    return _move(s, "compromised standby", Stage.RETIRE, sentence, rule="A15", **rotation)
 
 
 def _named_are_dead(s: Scene) -> bool:
     """By a rotation, or by a person who was faster: nobody is kept out for a drain. What has just landed is learned
     first."""
-    return not any(s.leaked(slot) for slot in Slot) and not _landed_or_renewed(s)
+    return not any(s.compromised(slot) for slot in Slot) and not _landed_or_renewed(s)
 
 
 def _known_everywhere_at(s: Scene) -> datetime:
@@ -1310,7 +1304,7 @@ def _wait_sinks(s: Scene) -> Step:
 
 
 def _retires_later(s: Scene) -> bool:
-    return s.policy.retire is Retire.NEXT_ROTATION and not s.leaked(s.active.other)
+    return s.policy.retire is Retire.NEXT_ROTATION and not s.compromised(s.active.other)
 
 
 def _finish_unretired(s: Scene) -> Step:
@@ -1341,7 +1335,7 @@ def _prove_again(s: Scene) -> Step:
 
 def _retire(s: Scene) -> Step:
     sentence = f"{s.active.other} has been out of every sink for {spell(s.policy.drain)}"
-    if s.leaked(s.active.other):
+    if s.compromised(s.active.other):
         sentence = f"{s.active.other} is compromised: it dies without a drain"
     return _move(s, "drained", Stage.RETIRE, sentence, rule="A1")
 

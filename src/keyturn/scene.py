@@ -177,7 +177,7 @@ class Scene:
         alive = {self.live(Slot.PRIMARY), self.live(Slot.SECONDARY), None}
         return tuple(s for s in self.known if self.shows(s) not in alive)
 
-    def leaked(self, slot: Slot) -> bool:
+    def compromised(self, slot: Slot) -> bool:
         """Its live value is one that a person named as compromised (rule A15)."""
         named = self.record.compromise
         return named is not None and self.live(slot) in named.values
@@ -223,7 +223,9 @@ class Scene:
     def rescue(self) -> Slot | None:
         """A slot whose value may be published at once: the active one first, else the other (rule A12); a compromised
         value is never handed round (rule A15)."""
-        return next((s for s in (self.active, self.active.other) if self.publishable(s) and not self.leaked(s)), None)
+        return next(
+            (s for s in (self.active, self.active.other) if self.publishable(s) and not self.compromised(s)), None
+        )
 
 
 def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
@@ -246,7 +248,7 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
         elif kept.exposed and not being_published and _sees_everything(scene):
             kept = msgspec.structs.replace(kept, exposed=False, quiet_since=now)
         record = record.but(**{slot.value: kept})
-    return record.but(sinks=_own_sinks(scene), tokens=_tokens(scene), written=_written(scene))
+    return record.but(sinks=_own_sinks(scene), left=_left(scene), tokens=_tokens(scene), written=_written(scene))
 
 
 def _sees_everything(scene: Scene) -> bool:
@@ -261,6 +263,17 @@ def _own_sinks(scene: Scene) -> tuple[str, ...]:
     found = [k.name for k in scene.seen.sinks if scene.shows(k) in alive or k.ledger in ours or k.write_only]
     known = [name for name in scene.record.sinks if name in {sink.name for sink in scene.seen.sinks}]
     return tuple(sorted({*known, *found}))
+
+
+def _left(scene: Scene) -> dict[str, Fingerprint]:
+    """The sinks of ours that the policy names no more, until what they were given has died: nobody empties them, and
+    who still reads them there is refused then. One that cannot be looked for is not taken for one that left."""
+    named = {sink.name for sink in scene.seen.sinks}
+    alive = {scene.live(Slot.PRIMARY), scene.live(Slot.SECONDARY)}
+    gone = {} if scene.unreadable or scene.record.active is None else dict.fromkeys({*scene.record.sinks} - named)
+    given = scene.live(scene.target if scene.record.stage is Stage.PUBLISH else scene.active) if gone else None
+    known = {**scene.record.left, **({} if given is None else dict.fromkeys(sorted(gone), given))}
+    return {name: value for name, value in known.items() if value in alive and name not in named}
 
 
 def _tokens(scene: Scene) -> dict[str, TokenLife]:
