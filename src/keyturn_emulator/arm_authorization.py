@@ -51,8 +51,8 @@ def needs_no_role(world: World, row: Row) -> bool:
 
 def list_permissions(visit: Visit) -> Answer:
     """What the caller may do at the scope: one entry for each role that it holds there or above."""
-    held = roles_at(visit.world, visit.object_id, _scope(visit))
-    return json_answer(200, {"value": [_permissions(role) for role in held]})
+    roles = roles_at(visit.world, visit.object_id, _scope(visit))
+    return json_answer(200, {"value": [_permissions(role) for role in roles]})
 
 
 def _permissions(role: Role) -> dict[str, Any]:

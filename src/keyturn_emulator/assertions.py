@@ -27,7 +27,7 @@ from keyturn_emulator.wire import Answer
 from keyturn_emulator.world import Application, World
 
 SKEW: Final = 300
-"""Machine seconds of disagreement that are tolerated, as for tokens (azure-facts 2.4)."""
+"""Machine seconds of disagreement that are tolerated, of assertions and of tokens (azure-facts 2.4)."""
 _LONGEST_SHOWN: Final = 300
 _THUMBPRINTS: Final = ("x5t", "x5t#S256")
 # Signature alone: what the claims say is judged afterwards, each with a code of its own.

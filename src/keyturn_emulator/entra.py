@@ -3,8 +3,7 @@
 It decides sign-in (azure-facts 2): the discovery documents, the client-credentials grant by secret or by assertion, and
 the check of every bearer token that Resource Manager and Key Vault are shown.
 
-Token lifetimes are judged by the machine's clock, not the emulated one, because clients cache by the
-machine's.
+Token lifetimes are judged by the machine's clock, not the emulated one, because clients cache by the machine's.
 
 Never here: whether an assertion proves anything (`assertions`), what a principal may do (`rbac`), nor a secret or a
 token in a log or an error.
@@ -12,7 +11,6 @@ token in a log or an error.
 
 from __future__ import annotations
 
-import base64
 import time
 import uuid
 from collections import OrderedDict
@@ -26,8 +24,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keyturn_emulator import entra_refusals
-from keyturn_emulator.assertions import AssertionDesk
+from keyturn_emulator.assertions import SKEW, AssertionDesk
 from keyturn_emulator.entra_refusals import HEADERS, refuse
+from keyturn_emulator.federation import base64url
 from keyturn_emulator.wire import Answer, Call, json_answer
 from keyturn_emulator.world import Application, World
 
@@ -46,7 +45,6 @@ ARM_AUDIENCES = frozenset(
 VAULT_AUDIENCES = frozenset({"https://vault.azure.net", "https://vault.azure.net/"})
 RESOURCES = ARM_AUDIENCES | VAULT_AUDIENCES
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-SKEW = 300  # seconds of disagreement that a token check tolerates (azure-facts 2.4)
 MAX_REMEMBERED_TOKENS = 1024
 
 FORM_FIELDS = frozenset(
@@ -105,11 +103,6 @@ def _public_key() -> rsa.RSAPublicKey:
 @cache
 def _key_id() -> str:
     return uuid.uuid5(uuid.NAMESPACE_URL, str(_public_key().public_numbers().n)).hex
-
-
-def _base64url(number: int) -> str:
-    size = (number.bit_length() + 7) // 8
-    return base64.urlsafe_b64encode(number.to_bytes(size, "big")).rstrip(b"=").decode()
 
 
 # --- tokens ---------------------------------------------------------------------------------------
@@ -211,6 +204,7 @@ class EntraRoom:
         self._assertions = AssertionDesk(world)
 
     def answer(self, call: Call) -> Answer:
+        """Discovery, keys and tokens; 404 for any other path."""
         match (call.method, call.segments):
             case ("GET", ("common", "discovery", "instance")):
                 return self._instance_discovery(call)
@@ -272,8 +266,8 @@ class EntraRoom:
             "use": "sig",
             "kid": _key_id(),
             "x5t": _key_id(),
-            "n": _base64url(numbers.n),
-            "e": _base64url(numbers.e),
+            "n": base64url(numbers.n),
+            "e": base64url(numbers.e),
         }
         return json_answer(200, {"keys": [key]}, HEADERS)
 

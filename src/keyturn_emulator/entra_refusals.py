@@ -19,6 +19,8 @@ _CHECK = "Check your federated identity credential Subject, Audience and Issuer 
 
 @dataclass(slots=True, frozen=True)
 class Refusal:
+    """One way to say no: HTTP status, OAuth error word, AADSTS number, and the text with its words to fill in."""
+
     status: int
     error: str
     code: int
@@ -30,34 +32,29 @@ REFUSALS = {
         401,
         "invalid_client",
         7000215,
-        "Invalid client secret provided. Ensure the secret being sent in the request is the client "
-        "secret value, "
+        "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
         "not the client secret ID, for a secret added to app '{app}'.",
     ),
     "expired-secret": Refusal(
         401,
         "invalid_client",
         7000222,
-        "The provided client secret keys for app '{app}' are expired. Visit the Azure portal to "
-        "create new keys for "
+        "The provided client secret keys for app '{app}' are expired. Visit the Azure portal to create new keys for "
         "your app, or consider using certificate credentials for added security.",
     ),
     "unknown-app": Refusal(
         400,
         "unauthorized_client",
         700016,
-        "Application with identifier '{app}' was not found in the directory '{tenant}'. This can "
-        "happen if the "
-        "application has not been installed by the administrator of the tenant or consented to by "
-        "any user in the "
+        "Application with identifier '{app}' was not found in the directory '{tenant}'. This can happen if the "
+        "application has not been installed by the administrator of the tenant or consented to by any user in the "
         "tenant. You may have sent your authentication request to the wrong tenant.",
     ),
     "unknown-tenant": Refusal(
         400,
         "invalid_request",
         90002,
-        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are "
-        "signing into the "
+        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the "
         "correct cloud. Check with your subscription administrator, this may happen if there are no active "
         "subscriptions for the tenant.",
     ),
@@ -65,18 +62,15 @@ REFUSALS = {
         400,
         "invalid_resource",
         500011,
-        "The resource principal named {resource} was not found in the tenant named {tenant}. This "
-        "can happen if the "
-        "application has not been installed by the administrator of the tenant or consented to by "
-        "any user in the "
+        "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if the"
+        " application has not been installed by the administrator of the tenant or consented to by any user in the "
         "tenant. You might have sent your authentication request to the wrong tenant.",
     ),
     "bad-scope": Refusal(
         400,
         "invalid_scope",
         1002012,
-        "The provided value for scope {scope} is not valid. Client credential flows must have a "
-        "scope value with "
+        "The provided value for scope {scope} is not valid. Client credential flows must have a scope value with "
         "/.default suffixed to the resource identifier (application ID URI).",
     ),
     "missing-field": Refusal(
@@ -180,6 +174,7 @@ REFUSALS = {
 
 
 def refuse(reason: str, **words: str) -> Answer:
+    """The refusal of that name in REFUSALS; `words` fill its text. Raises KeyError for one that is not there."""
     refusal = REFUSALS[reason]
     trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
     stamp = machine_now().strftime("%Y-%m-%d %H:%M:%SZ")

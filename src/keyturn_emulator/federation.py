@@ -36,11 +36,14 @@ LIFETIMES: Final[dict[Kind, int]] = {"github": 300, "kubernetes": 3600}
 
 @dataclass(slots=True, frozen=True)
 class IssuerKey:
+    """The key that signs the tokens of one issuer; `id` is its name in a token's header."""
+
     private: rsa.RSAPrivateKey
     id: str
 
     @property
     def public(self) -> rsa.RSAPublicKey:
+        """What the issuer publishes of it."""
         return self.private.public_key()
 
 
@@ -104,6 +107,7 @@ class IssuerRoom:
         self._world = world
 
     def answer(self, call: Call) -> Answer:
+        """GET of either document of any tenant of the world; else 404."""
         kind: Kind = "github" if call.host == GITHUB_HOST else "kubernetes"
         for tenant in self._world.tenants:
             issuer = issuer_of(kind, tenant)
@@ -129,10 +133,18 @@ def _discovery(issuer: str, jwks: str) -> dict[str, Any]:
 
 def _published(key: IssuerKey) -> dict[str, str]:
     numbers = key.public.public_numbers()
-    return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": key.id, "n": _text(numbers.n), "e": _text(numbers.e)}
+    return {
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": key.id,
+        "n": base64url(numbers.n),
+        "e": base64url(numbers.e),
+    }
 
 
-def _text(number: int) -> str:
+def base64url(number: int) -> str:
+    """A number as a published key has it: big-endian bytes, without padding (RFC 7518)."""
     size = (number.bit_length() + 7) // 8
     return base64.urlsafe_b64encode(number.to_bytes(size, "big")).rstrip(b"=").decode()
 
@@ -150,6 +162,7 @@ class WorkflowRoom:
         self._bearer = bearer
 
     def answer(self, call: Call) -> Answer:
+        """GET with the bearer, for the audience asked for; else 405 or 401."""
         if call.method != "GET":
             return json_answer(405, {"message": f"{call.method} is not known here"})
         if call.headers.get("authorization") != f"Bearer {self._bearer}":

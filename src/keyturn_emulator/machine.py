@@ -28,11 +28,14 @@ class MachineSecrets:
 
 
 class MachineRoom:
-    def __init__(self, world: World, held: MachineSecrets) -> None:
-        self._managed = ManagedIdentityRoom(world, held.identity_header)
-        self._workflow = WorkflowRoom(world, held.request_token)
+    """Hands each path of this machine to whom it belongs."""
+
+    def __init__(self, world: World, known: MachineSecrets) -> None:
+        self._managed = ManagedIdentityRoom(world, known.identity_header)
+        self._workflow = WorkflowRoom(world, known.request_token)
 
     def answer(self, call: Call) -> Answer:
+        """What its owner answers; 404 for a path that is nobody's."""
         match call.segments:
             case segments if segments == IMDS_PATH:
                 return self._managed.answer_imds(call)

@@ -43,7 +43,6 @@ _FUNCTIONS: Final[Mapping[str, Compare]] = {
 }
 _TOKEN: Final = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<word>[\w/.]+)|(?P<sign>[(),]))")
 
-
 DEEPEST: Final = 30
 """Parentheses within parentheses; nobody knows how many Azure reads."""
 
@@ -76,6 +75,7 @@ class _Reader(Generic[Entity]):
         self._depth = 0
 
     def whole(self) -> Meets[Entity]:
+        """The filter from its first token to its last. Raises FilterNotServed."""
         found = self._either()
         if self._peek():
             self._refuse(f"'{self._peek()}' where the filter should end")

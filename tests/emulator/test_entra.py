@@ -16,6 +16,7 @@ from azure.identity import ClientSecretCredential
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keyturn_emulator import entra, seed
+from keyturn_emulator.assertions import SKEW
 from keyturn_emulator.entra import ARM_AUDIENCES, VAULT_AUDIENCES, EntraRoom, TokenFault
 from keyturn_emulator.testing import RunningEmulator
 from keyturn_emulator.wire import Call
@@ -254,9 +255,9 @@ def test_a_token_without_a_signature_is_refused(world: World) -> None:
 
 
 def test_a_token_past_its_end_and_the_skew_is_expired_even_if_it_was_good_before(world: World) -> None:
-    token = _arm_token(world, lifetime=-entra.SKEW + 100)
+    token = _arm_token(world, lifetime=-SKEW + 100)
     assert entra.check_token(world, f"Bearer {token}", ARM_AUDIENCES).client_id == seed.CLIENT
-    old = _arm_token(world, lifetime=-entra.SKEW - 100)
+    old = _arm_token(world, lifetime=-SKEW - 100)
     fault = _fault(world, f"Bearer {old}")
     assert (fault.code, fault.expired_at) == ("Expired", jwt.decode(old, options={"verify_signature": False})["exp"])
 

@@ -20,6 +20,7 @@ from azure.keyvault.secrets import SecretClient
 from azure.keyvault.secrets._shared import http_challenge_cache
 
 from keyturn_emulator import entra, keyvault, seed
+from keyturn_emulator.assertions import SKEW
 from keyturn_emulator.keyvault import API_VERSIONS, KeyVaultRoom
 from keyturn_emulator.testing import RunningEmulator
 from keyturn_emulator.wire import Answer, Call
@@ -246,7 +247,7 @@ def test_a_token_for_another_resource_is_challenged_too(desk: Desk) -> None:
 
 
 def test_an_expired_token_is_challenged_and_says_so(desk: Desk) -> None:
-    token = entra.issue_token(desk.world, seed.CLIENT, "https://vault.azure.net", lifetime=-entra.SKEW - 60)
+    token = entra.issue_token(desk.world, seed.CLIENT, "https://vault.azure.net", lifetime=-SKEW - 60)
     answer = desk.ask("GET", "/secrets/a/", token=token)
     assert answer.status == 401
     assert "[TokenExpired] Error validating token: 'S2S12086'." in answer.body.decode()
