@@ -43,7 +43,7 @@ def _last_wait(record: Record) -> datetime | None:
 def _too_many_held(policy: Policy, ours: Sequence[Record]) -> str | None:
     limit = policy.pace.stop_above
     held = [record for record in ours if record.hold is not None]
-    if limit is None or not held or len(held) / len(ours) <= limit:  # multiplied, 0.29 of 100 were less than 29
+    if limit is None or not held or len(held) / len(ours) <= limit:  # 0.29 * 100 is less than 29 in floating point
         return None
     return (
         f"{len(held)} of the {len(ours)} credentials of policy {policy.name} are held, "

@@ -442,6 +442,10 @@ class Turn:
             return self._keyring.regenerate(credential, write.slot, send_by)
         return self._set_value(credential, write, value, send_by)
 
+    def _let_others_finish(self) -> None:
+        """A drawn pause of 0.5 to 2 s, after a 412: somebody writes another entity of the same owner (A9)."""
+        self._clock.wait(0.5 + self._clock.random_bytes(1)[0] / 170)
+
     def _set_value(self, credential: Credential, write: plan.Write, value: Secret, send_by: SendBy) -> Answer:
         """A 412 whose ETag has not moved is another write under the same owner: the same value once more (A9)."""
         etag = write.etag or ""
@@ -454,7 +458,7 @@ class Turn:
             return answer
         if moved:
             return answer
-        self._clock.wait(0.5 + self._clock.random_bytes(1)[0] / 170)  # 0.5 to 2 s
+        self._let_others_finish()
         try:
             again = self._keyring.set_value(credential, write.slot, value, etag, send_by)
         except NotSent:

@@ -37,23 +37,14 @@ class TurnByHand(Turn):
     ) -> Advanced:
         """`key set` (a chosen `value`) and `key regenerate` (None): a slot write with an intent, never beside the
         record. Refused with NeedsPerson unless the slot is quiet, or the callers it cuts off were named and agreed to.
+
+        Raises Refused, TryAgain and Unclear as well: nothing was changed, run it again, do not repeat it.
         """
         stored, look = self._ready_to_write(credential, policy, fenced=value is not None)
         now = self._clock.now()
         record = mark(stored.record, look.seen, policy, now)
         scene = Scene(record, look.seen, policy, now)
-        if not scene.values_current:
-            raise TryAgain(f"{credential.id}: its live values could not be read", hint="Run the command again.")
-        why = plan.blocked(scene, slot)
-        if why is not None and cut_off_callers and why.reason in plan.CUTTING_OFF:
-            # callers may be cut off; a write of ours that is still in the air may not be overtaken
-            why = None if record.slot(slot).intent is None else plan.unsettled(scene, slot)
-        if why is not None:
-            raise NeedsPerson(
-                f"{credential.id}: {slot} may not be written now: {why.sentence} ({why.rule})",
-                hint=_instead(credential, slot, why),
-                reason=why.reason,
-            )
+        _refuse_unless_writable(credential, scene, slot, cut_off_callers=cut_off_callers)
         mode = Mode.REGENERATE if value is None else Mode.SET
         step = plan.write_by_hand(scene, slot, mode, because)
         write = plan.Write(slot=slot, mode=mode, etag=look.seen.etag)
@@ -166,7 +157,7 @@ class TurnByHand(Turn):
             answer = self._keyring.enable(credential, False, look.seen.etag or "*", self._send_by(look, policy))
             if not isinstance(answer, NotApplied) or answer.status != 412:
                 return answer
-            self._clock.wait(0.5 + self._clock.random_bytes(1)[0] / 170)  # 0.5 to 2 s, as in _set_value
+            self._let_others_finish()
             look = self._look(credential, self._load(credential, policy))
             if look.seen.state != ACTIVE:
                 return Applied()  # whoever named it in the same moment was first
@@ -196,6 +187,22 @@ class TurnByHand(Turn):
         values = self._keyring.read_values(credential)
         learned = self._learn_values(stored.record, stored.version, values, policy, look)
         return self._load(credential, policy), learned
+
+
+def _refuse_unless_writable(credential: Credential, scene: Scene, slot: Slot, *, cut_off_callers: bool) -> None:
+    """Raises NeedsPerson, or TryAgain where what is live is not known."""
+    if not scene.values_current:
+        raise TryAgain(f"{credential.id}: its live values could not be read", hint="Run the command again.")
+    why = plan.blocked(scene, slot)
+    if why is not None and cut_off_callers and why.reason in plan.CUTTING_OFF:
+        # callers may be cut off; a write of ours that is still in the air may not be overtaken
+        why = None if scene.record.slot(slot).intent is None else plan.unsettled(scene, slot)
+    if why is not None:
+        raise NeedsPerson(
+            f"{credential.id}: {slot} may not be written now: {why.sentence} ({why.rule})",
+            hint=_instead(credential, slot, why),
+            reason=why.reason,
+        )
 
 
 def _instead(credential: Credential, slot: Slot, why: plan.Blocked) -> str:
