@@ -583,9 +583,9 @@ class Assembled:
         return tuple(f"{self.config.file}:{entry.line}  policy {entry.name} wins no credential." for entry in idle)
 
     def _left_behind(self, records: Iterable[Record], charges: Iterable[Charge]) -> Iterator[str]:
-        """Sinks that a credential was published to and that its policy names no more: the next look forgets them, and
-        what they show dies with the next retire."""
-        known = {record.key: record.sinks for record in records}
+        """Sinks that a credential was published to and that its policy names no more: nobody looks at them, and what
+        they show dies with a later retire."""
+        known = {record.key: (*record.sinks, *record.left) for record in records}
         for charge in charges:
             credential, published = charge.credential, known.get(charge.credential.key, ())
             named = {sink.name for sink in self.sinks_of(credential)} if published else set()
@@ -593,7 +593,7 @@ class Assembled:
                 if name not in named:
                     yield (
                         f"{credential.id} was published to {name}, and policy {charge.policy.name} does not name it "
-                        f"any more: who still reads it there is refused after the next retire."
+                        f"any more: who still reads it there is refused once that value is retired."
                     )
 
     # -------- credentials that may not be worked on

@@ -294,6 +294,12 @@ def _notes(record: Record, policy: Policy | None, now: datetime) -> tuple[str, .
         standby = record.slot(record.active.other)
         if standby.confirmed is None or standby.confirmed != standby.fingerprint:
             notes.append(f"{record.active.other} is not confirmed: a fail-over would have to confirm it first (A12)")
+    for sink, value in sorted(record.left.items()):
+        notes += [
+            f"its policy names {sink} no more: who still reads it there is refused once {slot} is renewed"
+            for slot in Slot
+            if record.slot(slot).fingerprint == value
+        ][:1]
     if policy is None:
         notes.append("no policy of the configuration is known to look after it any more")
     elif policy.probe is None:

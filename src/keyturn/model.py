@@ -249,6 +249,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """This rotation has ended the old value: there is nothing to roll back to (rule A6)."""
     sinks: tuple[str, ...] = ()
     """The sinks that were seen to show a value of this credential, or one of ours: they are its own."""
+    left: dict[str, Fingerprint] = {}
+    """Per sink that the policy names no more, the value that it was given last, for as long as that value lives."""
     not_before: datetime | None = None
     waiting: Waiting | None = None
     hold: Hold | None = None

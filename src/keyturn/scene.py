@@ -258,21 +258,25 @@ def _sees_everything(scene: Scene) -> bool:
 
 
 def _own_sinks(scene: Scene) -> tuple[str, ...]:
+    """Those known before that the policy still names, and those found; none is forgotten by a look that is blind."""
     alive = {scene.live(Slot.PRIMARY), scene.live(Slot.SECONDARY)} - {None}
     ours = {scene.seen.ledger, scene.record.succeeds} - {None}
     found = [k.name for k in scene.seen.sinks if scene.shows(k) in alive or k.ledger in ours or k.write_only]
-    known = [name for name in scene.record.sinks if name in {sink.name for sink in scene.seen.sinks}]
+    named = {sink.name for sink in scene.seen.sinks}
+    known = [name for name in scene.record.sinks if name in named or scene.unreadable]
     return tuple(sorted({*known, *found}))
 
 
 def _left(scene: Scene) -> dict[str, Fingerprint]:
     """The sinks of ours that the policy names no more, until what they were given has died: nobody empties them, and
-    who still reads them there is refused then. One that cannot be looked for is not taken for one that left."""
-    named = {sink.name for sink in scene.seen.sinks}
+    who still reads them there is refused then."""
     alive = {scene.live(Slot.PRIMARY), scene.live(Slot.SECONDARY)}
-    gone = {} if scene.unreadable or scene.record.active is None else dict.fromkeys({*scene.record.sinks} - named)
-    given = scene.live(scene.target if scene.record.stage is Stage.PUBLISH else scene.active) if gone else None
-    known = {**scene.record.left, **({} if given is None else dict.fromkeys(sorted(gone), given))}
+    known = dict(scene.record.left)
+    if scene.record.active is not None:
+        given = scene.live(scene.target if scene.record.stage is Stage.PUBLISH else scene.active)
+        gone = {*scene.record.sinks} - {*_own_sinks(scene)}
+        known |= {} if given is None else dict.fromkeys(sorted(gone), given)
+    named = {sink.name for sink in scene.seen.sinks}
     return {name: value for name, value in known.items() if value in alive and name not in named}
 
 

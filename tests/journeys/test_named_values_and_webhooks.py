@@ -185,7 +185,7 @@ def test_without_the_signing_secret_nothing_begins(stage: Stage, receiver: Recei
     assert not list(stage.folder.glob("keyturn.db*"))
 
 
-def test_a_sink_that_is_taken_out_of_the_policy_is_warned_of_before_it_is_forgotten(stage: Stage) -> None:
+def test_a_sink_that_is_taken_out_of_the_policy_is_warned_of_until_what_it_shows_has_died(stage: Stage) -> None:
     kept = "{ file: { path: app.env, variable: KEY } }"
     published(stage, NAMED, kept)
     assert "does not name it any more" not in stage.good("run").all + stage.good("plan").all
@@ -197,4 +197,10 @@ def test_a_sink_that_is_taken_out_of_the_policy_is_warned_of_before_it_is_forgot
     assert warning in stage.good("run").all
     stage.azure.advance(2 * DAY)
     stage.good("run")
+    assert warning in stage.good("run").all
+    note = "its policy names shop/named-values/contoso-key no more: who still reads it there is refused once primary"
+    assert note in " ".join(stage.good("status", "contoso").out.split())
+    stage.good("rotate", "contoso", "--wait")
+    stage.good("run", "contoso")
     assert warning not in stage.good("plan").all
+    assert note not in " ".join(stage.good("status", "contoso").out.split())

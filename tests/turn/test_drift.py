@@ -10,7 +10,7 @@ from keyturn import by_hand
 from keyturn.errors import Gone, NeedsPerson, Refused, TryAgain
 from keyturn.model import Mode, NotApplied, Secret, Slot, Stage
 from keyturn.policy import DAY, HOUR, MINUTE
-from keyturn.testing import LOST, NEVER, MemorySink, World
+from keyturn.testing import LOST, NEVER, MemoryCaller, MemorySink, World
 from tests.keyturns import callers, follow, keyturn, policy, rotated
 
 SID = "contoso"
@@ -410,3 +410,45 @@ def test_a_turn_whose_effects_are_dropped_again_and_again_waits() -> None:
     assert record.not_before is not None
     assert record.primary.intent is None
     assert world.script.passed.count("set_value.sent") == 2
+
+
+# -------- a sink that the policy names no more
+
+
+def test_a_sink_that_left_the_policy_is_remembered_until_what_it_shows_has_died() -> None:
+    rules = policy()
+    world, turn = rotated(rules, sinks=2)
+    gone = world.sinks[SID].pop()
+    calling = MemoryCaller(world, gone)
+    while True:
+        record = turn.advance(world.credential(SID), rules, force=True).record
+        calling.call()
+        if calling.refusals:
+            break
+        assert set(record.left) == {"sink-1"}
+        assert record.sinks == ("sink-0",)
+        world.clock.move(max(record.not_before - world.clock.now(), HOUR / 4) if record.not_before else HOUR / 4)
+    assert record.rotations == 1, "in the midst of the next rotation, whose retire it was"
+    record = follow(world, turn, SID, rules)
+    assert record.left == {}
+
+
+def test_a_sink_that_comes_back_to_the_policy_has_not_left() -> None:
+    rules = policy()
+    world, turn = rotated(rules, sinks=2)
+    gone = world.sinks[SID].pop()
+    assert turn.advance(world.credential(SID), rules, force=True).record.left.keys() == {"sink-1"}
+    world.sinks[SID].append(gone)
+    record = turn.advance(world.credential(SID), rules, force=True).record
+    assert (record.left, record.sinks) == ({}, ("sink-0", "sink-1"))
+
+
+def test_a_look_that_cannot_read_the_sinks_takes_none_for_one_that_left() -> None:
+    rules = policy()
+    world, turn = rotated(rules, sinks=2)
+    world.sinks[SID].pop()
+    world.sinks[SID][0].problem = TryAgain("the vault is down")
+    record = turn.advance(world.credential(SID), rules, force=True).record
+    assert (record.left, record.sinks) == ({}, ("sink-0", "sink-1"))
+    world.sinks[SID][0].problem = None
+    assert set(turn.advance(world.credential(SID), rules, force=True).record.left) == {"sink-1"}
