@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from keyturn.azure import rights
-from keyturn.checkup.finding import Finding, attention, counted, missing, ok
+from keyturn.checkup.finding import Finding, attention, counted, hint_of, missing, ok
 from keyturn.config import KeyVaultSink, NamedValueSink, SinkSpec, WebhookSink, match_policy, render
 from keyturn.errors import KeyturnError, Misconfigured, Refused
 from keyturn.minting import TokenSink
@@ -21,7 +21,7 @@ from keyturn.starter import NO_VAULT
 
 if TYPE_CHECKING:
     from keyturn.assemble import Assembled
-    from keyturn.ports import Sink
+    from keyturn.ports import Shown, Sink, Verdict
     from keyturn.probes.gateway import GatewayProbe
     from keyturn.sweep import Charge
 
@@ -29,55 +29,79 @@ SHOWN: Final = 3
 """Values per policy that are shown to the gateways, unless credentials are named: each costs two calls per gateway."""
 
 
-class Shown(msgspec.Struct, frozen=True):
+class AllShown(msgspec.Struct, frozen=True):
     """What the sinks show, by credential: its value, or that each of those that can be read was read and has none."""
 
     values: dict[str, Secret]
     nothing: frozenset[str]
 
 
-def sinks(keyturn: Assembled, charges: Sequence[Charge]) -> Generator[Finding, None, Shown]:
+def sinks(keyturn: Assembled, charges: Sequence[Charge]) -> Generator[Finding, None, AllShown]:
     """Returns what each credential's sinks show."""
+    places: dict[str, _Place] = {}
     values: dict[str, Secret] = {}
     nothing: dict[str, bool] = {}
-    read: dict[str, int] = {}
-    empty: dict[str, int] = {}
-    deleted: dict[str, list[str]] = {}
-    failed: dict[tuple[str, str], tuple[Finding, int]] = {}
-    kinds: dict[str, SinkSpec] = {}
     for charge in charges:
+        key = charge.credential.key
         for spec, sink in _pairs(keyturn, charge.credential):
-            place = _place(spec)
-            kinds.setdefault(place, spec)
+            name = _place(spec)
+            place = places.setdefault(name, _Place(name, spec))
             if sink.write_only:
-                read.setdefault(place, 0)
+                place.is_told = True
                 continue
-            try:
-                shown = sink.read()
-            except KeyturnError as error:
-                finding = _unreadable(place, spec, error)
-                key = (place, finding.next if isinstance(spec, KeyVaultSink) else finding.sentence)
-                failed[key] = (finding, failed.get(key, (finding, 0))[1] + 1)
-                nothing[charge.credential.key] = False
-                continue
-            read[place] = read.get(place, 0) + 1
-            empty[place] = empty.get(place, 0) + (shown.value is None)
-            if shown.value is None and isinstance(spec, KeyVaultSink) and _stands_deleted(sink):
-                deleted.setdefault(place, []).append(spec.secret)
-            if isinstance(sink, TokenSink):
-                continue
-            nothing[charge.credential.key] = shown.value is None and nothing.get(charge.credential.key, True)
-            if shown.value is not None:
-                values[charge.credential.key] = shown.value
-    for place, spec in kinds.items():
-        if place in read:
-            yield ok(place, _readable(spec, read[place], empty.get(place, 0)))
-    for place, names in deleted.items():
-        yield _recoverable(place, names)
-    for finding, count in failed.values():
-        more = f" (and {count - 1} more there)" if count > 1 else ""
-        yield msgspec.structs.replace(finding, sentence=f"{finding.sentence}{more}")
-    return Shown(values, frozenset(key for key, is_so in nothing.items() if is_so))
+            shown = place.read(spec, sink)
+            if shown is None:
+                nothing[key] = False
+            elif not isinstance(sink, TokenSink):
+                nothing[key] = shown.value is None and nothing.get(key, True)
+                if shown.value is not None:
+                    values[key] = shown.value
+    for tell in (_Place.tell_readable, _Place.tell_deleted, _Place.tell_failed):
+        for place in places.values():
+            yield from tell(place)
+    return AllShown(values, frozenset(key for key, is_so in nothing.items() if is_so))
+
+
+class _Place:
+    """What is learned of one vault, file or webhook, sink by sink."""
+
+    def __init__(self, name: str, spec: SinkSpec) -> None:
+        self._name, self._spec = name, spec
+        self.is_told = False
+        """Whether there is more to tell than failures."""
+        self._count = self._empty = 0
+        self._deleted: list[str] = []
+        self._failed: dict[str, list[Finding]] = {}
+
+    def read(self, spec: SinkSpec, sink: Sink) -> Shown | None:
+        """What the sink shows; None where it cannot be read. Raises nothing."""
+        try:
+            shown = sink.read()
+        except KeyturnError as error:
+            finding = _unreadable(self._name, spec, error)
+            alike = finding.next if isinstance(spec, KeyVaultSink) else finding.sentence
+            self._failed.setdefault(alike, []).append(finding)
+            return None
+        self.is_told = True
+        self._count += 1
+        self._empty += shown.value is None
+        if shown.value is None and isinstance(spec, KeyVaultSink) and _stands_deleted(sink):
+            self._deleted.append(spec.secret)
+        return shown
+
+    def tell_readable(self) -> Iterator[Finding]:
+        if self.is_told:
+            yield ok(self._name, _readable(self._spec, self._count, self._empty))
+
+    def tell_deleted(self) -> Iterator[Finding]:
+        if self._deleted:
+            yield _recoverable(self._name, self._deleted)
+
+    def tell_failed(self) -> Iterator[Finding]:
+        """Failures that are mended alike are told once, in the words of the last."""
+        for alike in self._failed.values():
+            more = f" (and {len(alike) - 1} more there)" if len(alike) > 1 else ""
+            yield msgspec.structs.replace(alike[-1], sentence=f"{alike[-1].sentence}{more}")
 
 
 def _pairs(keyturn: Assembled, credential: Credential) -> list[tuple[SinkSpec, Sink]]:
@@ -131,7 +155,7 @@ def _recoverable(place: str, names: Sequence[str]) -> Finding:
 
 
 def _unreadable(place: str, spec: SinkSpec, error: KeyturnError) -> Finding:
-    hint = "" if error.hint.startswith("Nothing to do") else error.hint
+    hint = hint_of(error)
     if isinstance(spec, KeyVaultSink):
         if spec.vault == NO_VAULT:
             return missing(place, "nobody has named the vault yet", "Write the name of the vault that callers read.")
@@ -139,13 +163,9 @@ def _unreadable(place: str, spec: SinkSpec, error: KeyturnError) -> Finding:
             role = (
                 f"Assign {rights.VAULT_ROLE} at the vault, which must use Azure RBAC; a new assignment takes minutes."
             )
-            return missing(place, error.message, role, _denied_action(error))
+            return missing(place, error.message, role, rights.VAULT[0].action)
         return missing(place, error.message, hint or "Check the vault's name, its network rules, and the proxy.")
     return missing(place, error.message, hint)
-
-
-def _denied_action(error: KeyturnError) -> str:
-    return rights.VAULT[0].action if isinstance(error, Refused) else ""
 
 
 # -------- gateways and probes
@@ -203,41 +223,43 @@ def _probed(
     all_values: bool,
     silent: frozenset[str],
 ) -> Iterator[Finding]:
+    """One probe, with a value that nobody has, and then with what sinks show."""
     try:
         meant = spec.gateways or keyturn.gateways(group[0].credential)
     except KeyturnError:
-        return
+        return  # the service itself may not be read, which is told already
     gateways = tuple(gateway for gateway in meant if gateway not in silent)
     if meant and not gateways:
         return  # none of them answers, which is told already
     spec = msgspec.structs.replace(spec, gateways=gateways)
     refused = asking.control(gateways, spec)
     if refused.proves_nothing:
-        yield missing(
-            about,
-            f"{refused.sentence}: it proves nothing",
-            "Probe an operation of an API that needs a key, in no product that is open.",
-        )
+        instead = "Probe an operation of an API that needs a key, in no product that is open."
+        yield missing(about, f"{refused.sentence}: it proves nothing", instead)
         return
     if not refused.accepted:
         yield missing(about, refused.sentence, "Correct `probe`, or see why the gateway does not answer.")
         return
     shown = [charge for charge in group if charge.credential.key in values and _is_plain(charge)]
     tried = shown if all_values else shown[:SHOWN]
-    wrong = 0
+    accepted = 0
     for charge in tried:
         verdict = asking.ask(gateways, spec, values[charge.credential.key], 1)
+        accepted += verdict.accepted
         if not verdict.accepted:
-            wrong += 1
-            yield attention(
-                charge.credential.id,
-                f"what its sink shows is not accepted: {verdict.sentence}",
-                f"Whoever reads it there is refused now: `keyturn plan {charge.credential.id}`.",
-            )
+            yield _not_accepted(charge, verdict)
     asked = counted(len(gateways), "gateway")
-    proof = f"; {len(tried) - wrong} of {counted(len(tried), 'value')} that sinks show accepted" if tried else ""
+    proof = f"; {accepted} of {counted(len(tried), 'value')} that sinks show accepted" if tried else ""
     left = f" ({len(shown) - len(tried)} more were not shown: name them)" if len(shown) > len(tried) else ""
     yield ok(about, f"{spec.method} {spec.path} refuses a value that nobody has, at {asked}{proof}{left}")
+
+
+def _not_accepted(charge: Charge, verdict: Verdict) -> Finding:
+    return attention(
+        charge.credential.id,
+        f"what its sink shows is not accepted: {verdict.sentence}",
+        f"Whoever reads it there is refused now: `keyturn plan {charge.credential.id}`.",
+    )
 
 
 def _is_plain(charge: Charge) -> bool:

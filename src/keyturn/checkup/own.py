@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keyturn import assemble
 from keyturn.checkup.finding import Finding, attention, counted, missing, ok, trouble
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
     from keyturn.sweep import Charge
 
+CONFIGURATION: Final = "configuration"
+
 
 def ledger(keyturn: Assembled) -> Iterator[Finding]:
+    """Whether it opens, or where the first run will make it."""
     about = "ledger"
     try:
         seen = assemble.look_at_ledger(keyturn.config)
@@ -41,11 +44,11 @@ def ledger(keyturn: Assembled) -> Iterator[Finding]:
 def first_values(keyturn: Assembled, charges: Sequence[Charge], nothing: Collection[str]) -> Iterator[Finding]:
     """Who would be held at adoption, because no sink shows a value, and no policy says which one is to be published.
     `nothing`: the keys of credentials whose sinks show none."""
-    adopted = _adopted(keyturn)
+    empty = {*nothing} - _adopted(keyturn)
     many: Counter[str] = Counter()
     for charge in charges:
         entry = _won(keyturn, charge)
-        if entry is not None and charge.policy.adopt is None and charge.credential.key in {*nothing} - adopted:
+        if entry is not None and charge.policy.adopt is None and charge.credential.key in empty:
             many[entry.name] += 1
     for name, count in many.items():
         yield missing(
@@ -68,48 +71,57 @@ def _adopted(keyturn: Assembled) -> set[str]:
 def configuration(
     keyturn: Assembled, found: Discovered, charges: Sequence[Charge], entries: Sequence[PolicyEntry]
 ) -> Iterator[Finding]:
-    about = "configuration"
+    """What its policies risk, whom they would hold, and whom they opt in."""
     idle = [entry for entry in entries if entry.match == Match()]
-    emulated = keyturn.config.clock is not None
-    told = [
-        attention(about, caution)
-        for entry in entries
-        if entry not in idle
-        for caution in cautions(entry.policy, emulated=emulated)
-    ]
-    told += [attention(about, warning) for warning in found.warnings if charges and not _is_about(warning, idle)]
-    mine = {charge.credential.key for charge in charges}
-    try:
-        assemble.refuse_missing_signing_secrets(keyturn.config)
-        told += [
-            missing(credential.id, f"would be held: {sentence}", f"`keyturn explain {reason}` says more.")
-            for credential, reason, sentence in keyturn.unusable(found)
-            if credential.key in mine
-        ]
-    except Misconfigured as error:
-        told.append(trouble(about, error))
+    yield from _cautions(keyturn, found, charges, entries, idle)
+    yield from _unusable(keyturn, found, charges)
     if not charges and not found.problems:
         count = len(found.credentials)
-        told.append(
-            attention(
-                about,
-                f"no policy matches any of the {count} credentials that were found: nothing would be touched",
-                "Opt in: fill a policy's `match`. `keyturn init` shows how.",
-            )
+        yield attention(
+            CONFIGURATION,
+            f"no policy matches any of the {count} credentials that were found: nothing would be touched",
+            "Opt in: fill a policy's `match`. `keyturn init` shows how.",
         )
     for entry in entries:
         if entry.policy.probe is None and any(_won(keyturn, charge) is entry for charge in charges):
-            told.append(
-                attention(
-                    f"policy {entry.name}",
-                    f"no probe: a fresh value is not proven, keyturn waits {spell(entry.policy.propagation)} instead",
-                    "Add `probe: { path: … }`, a cheap operation that needs a key.",
-                )
+            yield attention(
+                f"policy {entry.name}",
+                f"no probe: a fresh value is not proven, keyturn waits {spell(entry.policy.propagation)} instead",
+                "Add `probe: { path: … }`, a cheap operation that needs a key.",
             )
-    yield from told
     if charges:
         rest = f"; nobody by {', '.join(entry.name for entry in idle)}" if idle else ""
-        yield ok(about, f"{keyturn.config.file}: {counted(len(charges), 'credential')} opted in{rest}")
+        yield ok(CONFIGURATION, f"{keyturn.config.file}: {counted(len(charges), 'credential')} opted in{rest}")
+
+
+def _cautions(
+    keyturn: Assembled,
+    found: Discovered,
+    charges: Sequence[Charge],
+    entries: Sequence[PolicyEntry],
+    idle: Sequence[PolicyEntry],
+) -> Iterator[Finding]:
+    """Of every policy that opts somebody in. That an `idle` one wins nobody is meant."""
+    emulated = keyturn.config.clock is not None
+    for entry in entries:
+        if entry not in idle:
+            yield from (attention(CONFIGURATION, each) for each in cautions(entry.policy, emulated=emulated))
+    for warning in found.warnings if charges else ():
+        if not _is_about(warning, idle):
+            yield attention(CONFIGURATION, warning)
+
+
+def _unusable(keyturn: Assembled, found: Discovered, charges: Sequence[Charge]) -> Iterator[Finding]:
+    """Who would be held for what the configuration says of them."""
+    mine = {charge.credential.key for charge in charges}
+    try:
+        assemble.refuse_missing_signing_secrets(keyturn.config)
+        unusable = [each for each in keyturn.unusable(found) if each[0].key in mine]
+    except Misconfigured as error:
+        yield trouble(CONFIGURATION, error)
+        return
+    for credential, reason, sentence in unusable:
+        yield missing(credential.id, f"would be held: {sentence}", f"`keyturn explain {reason}` says more.")
 
 
 def _is_about(warning: str, entries: Sequence[PolicyEntry]) -> bool:
