@@ -20,7 +20,7 @@ from azure.keyvault.secrets import SecretClient
 
 from keyturn.azure.cloud import PUBLIC
 from keyturn.azure.signin import DEFAULT, AnySignIn, Identity, SignIn, explain
-from keyturn.azure.signin_failures import _SAYINGS
+from keyturn.azure.signin_failures import SAYINGS
 from keyturn.config import AzureCli, Certificate, GitHub, ManagedIdentity, WorkloadIdentity
 from keyturn.errors import KeyturnError, Misconfigured, Refused, TryAgain
 from keyturn.model import Secret
@@ -569,7 +569,7 @@ EVERY_WAY: list[AnySignIn] = [
 
 
 @pytest.mark.parametrize("signin", EVERY_WAY, ids=lambda signin: type(signin).__name__)
-@pytest.mark.parametrize("code", sorted(_SAYINGS))
+@pytest.mark.parametrize("code", sorted(SAYINGS))
 def test_every_code_has_a_sentence_and_a_move_in_every_way(code: str, signin: AnySignIn) -> None:
     text = f"Authentication failed: AADSTS{code}: a text of Entra's own, secret-of-entra."
     told = explain(ClientAuthenticationError(text), signin, PUBLIC)

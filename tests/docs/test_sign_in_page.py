@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from keyturn.azure.signin_failures import _SAYINGS
+from keyturn.azure.signin_failures import SAYINGS
 from keyturn.cli import staging
 from keyturn.config.table import _SIGNIN
 from keyturn.errors import Misconfigured, Refused, TryAgain
@@ -32,8 +32,8 @@ def test_every_way_has_a_block_and_a_line_in_the_first_table() -> None:
 def test_every_code_of_entra_that_has_a_sentence_is_told_with_that_sentence() -> None:
     rows = [line for line in PAGE.splitlines() if "AADSTS" in line and line.startswith("|")]
     told = {code: row for row in rows for code in re.findall(r"AADSTS(\d+)", row)}
-    assert set(told) == set(_SAYINGS)
-    for code, (kind, sentence, _) in _SAYINGS.items():
+    assert set(told) == set(SAYINGS)
+    for code, (kind, sentence, _) in SAYINGS.items():
         assert kind in (Refused, Misconfigured, TryAgain)
         assert re.sub(r"\{\w+\}", "…", sentence) in told[code]
 

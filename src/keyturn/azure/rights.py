@@ -46,6 +46,7 @@ class Job(NamedTuple):
 
     @property
     def actions(self) -> tuple[str, ...]:
+        """The actions of its rights, in their order."""
         return tuple(right.action for right in self.rights)
 
 
@@ -165,8 +166,6 @@ VAULT: Final = (
     Right("Microsoft.KeyVault/vaults/secrets/setSecret/action", "publishes there", "nothing is published there"),
 )
 """Data actions at a vault; its own answers tell of the first alone."""
-TABLE_ROLE: Final = "Storage Table Data Contributor"
-"""At the storage account of a ledger that is a table without a connection string."""
 ROLE_TO_ASK: Final = "Microsoft.Authorization/permissions/read"
 """What Azure documents that one needs to list one's own permissions."""
 

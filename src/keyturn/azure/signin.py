@@ -57,10 +57,9 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     secret_env: str | None = None
 
 
-DEFAULT = SignIn()
-
-
+DEFAULT: Final = SignIn()
 AnySignIn = SignIn | Certificate | WorkloadIdentity | GitHub | ManagedIdentity | AzureCli
+"""Every way that a configuration may choose."""
 TENANT, CLIENT, TOKEN_FILE = "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"
 AZ_SECONDS: Final = 30
 """What az may take; it starts slowly."""

@@ -31,8 +31,7 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
 
 _Kind = type[Refused] | type[Misconfigured] | type[TryAgain]
 _AGAIN: Final = "Run `az login` again."
-# AADSTS code -> whose move, sentence, hint (azure-facts 2.5). The sentences are ours: Entra's texts change.
-_SAYINGS: Final[dict[str, tuple[_Kind, str, str]]] = {
+SAYINGS: Final[dict[str, tuple[_Kind, str, str]]] = {
     "7000215": (
         Refused,
         "Entra refused the client secret of app {app}",
@@ -122,7 +121,8 @@ _SAYINGS: Final[dict[str, tuple[_Kind, str, str]]] = {
     "50078": (Refused, "Entra asks whoever is signed in to az for another factor", _AGAIN),
     "50079": (Refused, "Entra asks whoever is signed in to az for another factor", _AGAIN),
 }
-# The same code means another move where the proof came another way.
+"""AADSTS code: whose move, sentence, hint (azure-facts 2.5). The sentences are ours: Entra's texts change."""
+# The same code means another move where the proof came another way: a hint in the place of the usual one.
 _FURTHER: Final[dict[tuple[str, Way], str]] = {
     (
         "700213",
@@ -186,14 +186,14 @@ def _entra_said(number: str, text: str, who: Who) -> KeyturnError:
     code = f"AADSTS{number}"
     # A variant with one more digit, such as 7002138, says the same of a federated credential that matches by case or
     # expression (Azure/login issue 517).
-    known = number if number in _SAYINGS else number[:6] if number[:6] in ("700211", "700212", "700213") else None
+    known = number if number in SAYINGS else number[:6] if number[:6] in ("700211", "700212", "700213") else None
     if known is None:
         return Refused(
             f"Entra refused to sign in app {who.app} ({code})",
             code=code,
             hint=f"Look {code} up at https://login.microsoftonline.com/error?code={number}",
         )
-    kind, sentence, hint = _SAYINGS[known]
+    kind, sentence, hint = SAYINGS[known]
     words = {"app": who.app, "tenant": who.tenant, "presented": _presented(text)}
     said = f"{_OTHER_SENTENCES.get((known, who.way), sentence).format(**words)} ({code})"
     hint = _FURTHER.get((known, who.way), hint).format(**words)

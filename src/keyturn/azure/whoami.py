@@ -24,6 +24,7 @@ class Named(NamedTuple):
 
     @property
     def sentence(self) -> str:
+        """For people, as far as it is known."""
         who = self.person or (f"app {self.app}" if self.app else "somebody whom the token does not name")
         inside = f" (object {self.object_id})" if self.object_id else ""
         return f"{who}{inside}{f', tenant {self.tenant}' if self.tenant else ''}"
