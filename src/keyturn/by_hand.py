@@ -78,9 +78,14 @@ def rollback(record: Record, because: str, now: datetime) -> tuple[Record, Event
             f"{record.id}: the old value may be dead already, its retirement has begun",
             hint=f"A new rotation is the way back: `keyturn rotate {record.id}` once this one is done.",
         )
+    if record.active is None:
+        raise NeedsPerson(
+            f"{record.id} is not adopted: this ledger knows of nothing published that could be rolled back",
+            hint=f"`keyturn adopt {record.id}` looks which value the sinks show.",
+        )
     if record.stage not in {Stage.PUBLISH, Stage.DRAIN} or old is None:
         raise NeedsPerson(
-            f"{record.id} is in {record.stage}: there is nothing published that could be rolled back",
+            f"{record.id}: {_too_early(record)}: there is nothing published that could be rolled back",
             hint="Rollback works while a rotation publishes or drains.",
         )
     back = record.but(
@@ -96,6 +101,14 @@ def rollback(record: Record, because: str, now: datetime) -> tuple[Record, Event
         waiting=None,
     )
     return back, Event(at=now, kind="rollback", sentence=because, rule="A6")
+
+
+def _too_early(record: Record) -> str:
+    if record.rolling_back:
+        return "a rollback is under way already"
+    if record.turning is None:
+        return "no rotation is under way"
+    return "its rotation has not published yet"
 
 
 OVERRULED = frozenset({"in-use", "parked", "rolled-back"})

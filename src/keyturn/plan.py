@@ -292,8 +292,15 @@ def unsettled(scene: Scene, slot: Slot) -> Blocked | None:
         reason="unsettled",
         rule="A5",
         until=until,
-        sentence=f"an earlier write to {slot} was not acknowledged and may still land",
+        sentence=_may_still_land(scene, slot),
     )
+
+
+def _may_still_land(scene: Scene, slot: Slot) -> str:
+    """A write that the record knows of, or, without one, what adoption assumes because nobody can know (A2)."""
+    if scene.record.slot(slot).intent is None:
+        return f"nobody can rule out an earlier write to {slot}, which may still land"
+    return f"an earlier write to {slot} was not acknowledged and may still land"
 
 
 def _clocks(scene: Scene) -> str:
@@ -1121,7 +1128,7 @@ def _wait_settled(s: Scene) -> Step:
     waiting = Waiting(
         reason="unsettled",
         rule="A5",
-        sentence=f"an earlier write to {s.target} was not acknowledged and may still land; publishing waits for it",
+        sentence=f"{_may_still_land(s, s.target)}; publishing waits for it",
     )
     return _wait(s, "target unsettled", until, waiting)
 

@@ -110,7 +110,8 @@ WAITS: Final = (
     Reason(
         code="unsettled",
         move=NOBODY,
-        meaning="A write was sent and nobody acknowledged it. It may land until `late` + `deadline` have passed.",
+        meaning="A write was sent and nobody acknowledged it, or, after adoption, nobody can know whether one was. "
+        "It may land until `late` + `deadline` have passed.",
         to_do="Wait.",
         example="an earlier write to secondary was not acknowledged and may still land",
         rules=("A5", "A2"),

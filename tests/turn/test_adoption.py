@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from keyturn import by_hand
+from keyturn import by_hand, plan
 from keyturn.errors import TryAgain
-from keyturn.model import Mode, Record, Slot, Stage
+from keyturn.model import Mode, Record, Slot, Stage, WriteIntent
 from keyturn.policy import MINUTE
 from keyturn.ports import Tags
+from keyturn.scene import Scene, Seen
 from keyturn.testing import World
 from tests.keyturns import follow, keyturn, policy
 
@@ -182,3 +183,16 @@ def save(world: World, record: Record) -> None:
 def ask_for_rotation(world: World) -> None:
     record, _ = by_hand.request(world.record(SID), "asked", world.clock.now())
     save(world, record)
+
+
+def test_what_adoption_assumes_of_earlier_writes_is_not_told_as_a_fact() -> None:
+    world = world_showing([P, P])
+    record = follow(world, keyturn(world), SID, policy(), until=Stage.IDLE)
+    blocked = plan.unsettled(Scene(record, Seen(ledger="ledger-1"), policy(), world.clock.now()), S)
+    assert blocked is not None
+    assert blocked.sentence == "nobody can rule out an earlier write to secondary, which may still land"
+    sent = WriteIntent(mode=Mode.REGENERATE, sends=1, sent_at=world.clock.now())
+    known = record.with_slot(S, intent=sent)
+    blocked = plan.unsettled(Scene(known, Seen(ledger="ledger-1"), policy(), world.clock.now()), S)
+    assert blocked is not None
+    assert blocked.sentence == "an earlier write to secondary was not acknowledged and may still land"

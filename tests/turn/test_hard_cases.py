@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -212,6 +212,28 @@ def test_a_rollback_that_meets_a_drifted_sink_ends_in_a_hold_all_the_same() -> N
     record = follow(world, turn, SID, rules)
     assert record.hold is not None
     assert record.hold.reason == "rolled-back"
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        (None, "shop/contoso is not adopted: this ledger knows of nothing published that could be rolled back"),
+        (Stage.IDLE, "shop/contoso: no rotation is under way: there is nothing published that could be rolled back"),
+        (Stage.CONFIRM, "shop/contoso: its rotation has not published yet: there is nothing published that"),
+    ],
+    ids=["not adopted", "at rest", "before the publish"],
+)
+def test_a_rollback_with_nothing_to_roll_back_says_why_in_words(stage: Stage | None, told: str) -> None:
+    record = Record(key="k", id="shop/contoso")
+    if stage is not None:
+        world = World()
+        world.add(SID)
+        turn = keyturn(world)
+        record = follow(world, turn, SID, policy(), until=Stage.IDLE)
+        record = record if stage is Stage.IDLE else follow(world, turn, SID, policy(), until=stage)
+    with pytest.raises(NeedsPerson) as refused:
+        by_hand.rollback(record, "bad", datetime(2026, 1, 5, tzinfo=UTC))
+    assert told in refused.value.message
 
 
 def test_rollback_is_refused_after_the_retire_even_when_a_sink_is_being_repaired() -> None:
