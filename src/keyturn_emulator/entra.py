@@ -291,6 +291,8 @@ class EntraRoom:
         if app is None or app.tenant_id.lower() != tenant.lower():
             return refuse("unknown-app", app=form["client_id"], tenant=tenant)
         by_assertion = "client_assertion" in form
+        if by_assertion and "client_secret" in form:
+            return refuse("two-proofs")
         judge = self._judge_assertion if by_assertion else self._judge_secret
         refused = judge(app, form, tenant)
         if refused is not None:

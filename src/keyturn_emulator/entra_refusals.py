@@ -170,6 +170,12 @@ REFUSALS = {
         90014,
         "The emulator takes the parameter '{field}' of a token request only once.",
     ),
+    "two-proofs": Refusal(
+        400,
+        "invalid_request",
+        90014,
+        "The emulator takes 'client_secret' or 'client_assertion' in a token request, and not both.",
+    ),
 }
 
 

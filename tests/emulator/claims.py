@@ -833,7 +833,8 @@ SECTIONS: Final = (
             ),
             Claim(
                 "an-unknown-parameter-of-a-token",
-                "An unknown parameter of a token request is refused, and one that is given twice",
+                "An unknown parameter of a token request is refused, one that is given twice, and a secret beside an "
+                "assertion",
                 "strict on purpose",
             ),
             Claim(

@@ -143,6 +143,15 @@ def test_a_parameter_that_is_given_twice_is_refused(world: World, twice: str) ->
 
 
 @pytest.mark.witness("an-unknown-parameter-of-a-token")
+def test_a_secret_and_an_assertion_together_are_refused_by_name_though_the_secret_is_good(world: World) -> None:
+    both: dict[str, str | None] = {"client_assertion": "x", "client_assertion_type": entra.ASSERTION_TYPE}
+    status, body = _post(world, both)
+    assert (status, body["error"], body["error_codes"]) == (400, "invalid_request", [90014])
+    assert "'client_secret' or 'client_assertion'" in body["error_description"]
+    assert "access_token" not in body
+
+
+@pytest.mark.witness("an-unknown-parameter-of-a-token")
 @pytest.mark.parametrize(
     ("form", "tenant", "status", "error", "code"),
     [
@@ -155,7 +164,7 @@ def test_a_parameter_that_is_given_twice_is_refused(world: World, twice: str) ->
         ({"scope": None}, seed.TENANT, 400, "invalid_request", 900144),
         ({"client_secret": None}, seed.TENANT, 400, "invalid_request", 900144),
         ({"grant_type": "password"}, seed.TENANT, 400, "unsupported_grant_type", 70003),
-        ({"client_assertion": "x"}, seed.TENANT, 400, "invalid_request", 900144),
+        ({"client_secret": None, "client_assertion": "x"}, seed.TENANT, 400, "invalid_request", 900144),
         ({"colour": "blue"}, seed.TENANT, 400, "invalid_request", 90014),
     ],
 )
