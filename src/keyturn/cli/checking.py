@@ -54,16 +54,7 @@ def check(names: tuple[str, ...], config: str | None) -> int:
     screen.document(
         {
             "emulated": read.clock is not None,
-            "findings": [
-                {
-                    "mark": each.mark,
-                    "about": each.about,
-                    "sentence": each.sentence,
-                    "action": each.action,
-                    "next": each.next,
-                }
-                for each in told
-            ],
+            "findings": [_in_json(each) for each in told],
             **{mark.value: count for mark, count in counts.items()},
             "next": following,
             "exit": code,
@@ -78,6 +69,16 @@ def _meant(names: Sequence[str], found: Discovered) -> list[Charge]:
     if found.problems:
         return here
     return chosen(names, found) if names else here
+
+
+def _in_json(finding: Finding) -> dict[str, str]:
+    return {
+        "mark": finding.mark,
+        "about": finding.about,
+        "sentence": finding.sentence,
+        "action": finding.action,
+        "next": finding.next,
+    }
 
 
 def _following(code: int, anybody: bool) -> str:

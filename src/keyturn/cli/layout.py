@@ -41,10 +41,12 @@ Line = tuple[Piece, ...]
 
 
 def line(text: str = "", tone: Tone = Tone.PLAIN) -> Line:
+    """A line of one piece; empty where the text is."""
     return (Piece(text, tone),) if text else ()
 
 
 def plain(pieces: Line) -> str:
+    """The text of a line, without its tones."""
     return "".join(piece.text for piece in pieces)
 
 
@@ -102,25 +104,19 @@ def table(
     beside, under, gap = _fitted(heads, rows, columns, spare, below)
     widths = {at: max(len(row[at]) for row in (heads, *rows)) for at in beside}
     prose = len(heads) - 1
-    wraps = columns is not None and prose in beside
     indent = sum(widths[at] + gap for at in beside if at != prose)
 
-    def told(row: Sequence[str], tone: Tone, head: Tone) -> Iterator[Line]:
-        texts = [
-            textwrap.wrap(row[at], columns - indent, break_long_words=False, break_on_hyphens=False) or [""]
-            if wraps and at == prose and columns is not None
-            else [row[at]]
-            for at in beside
-        ]
-        pieces = []
-        for at, text in zip(beside, texts, strict=True):
-            last = at == beside[-1]
-            pieces.append(Piece(text[0], tone if at == toned else head))
-            if not last:
-                pieces.append(Piece(" " * (widths[at] - len(text[0]) + gap)))
-        yield _trimmed(pieces)
-        for more in texts[-1][1:]:
-            yield line(f"{' ' * indent}{more}", head)
+    def told(row: Sequence[str], tone: Tone, rest: Tone) -> Iterator[Line]:
+        pieces: list[Piece] = []
+        for at in beside:
+            if at != prose:
+                pieces += [
+                    Piece(row[at], tone if at == toned else rest),
+                    Piece(" " * (widths[at] - len(row[at]) + gap)),
+                ]
+        first, *more = _in_room(row[prose], None if columns is None else columns - indent) if prose in beside else [""]
+        yield _trimmed([*pieces, Piece(first, tone if prose == toned else rest)])
+        yield from (line(f"{' ' * indent}{each}", rest) for each in more)
 
     lines = list(told(heads, Tone.DIM, Tone.DIM))
     for row, tone in zip(rows, tones, strict=True):
@@ -128,6 +124,13 @@ def table(
         lines += [line(text) for at in under if row[at] for text in wrapped(INDENT, row[at], columns)]
     left_out = [heads[at] for at in range(len(heads)) if at not in {*beside, *under}]
     return Table(tuple(lines), tuple(left_out))
+
+
+def _in_room(text: str, room: int | None) -> list[str]:
+    """The text in lines of at most `room`; None: in one."""
+    if room is None:
+        return [text]
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _fitted(
@@ -138,18 +141,18 @@ def _fitted(
     below: Collection[int],
 ) -> tuple[list[int], list[int], int]:
     """The columns that stand beside each other, those that go below, and the gap: the first choice that fits."""
-    every, prose = list(range(len(heads))), len(heads) - 1
+    every, fixed, prose = list(range(len(heads))), list(range(len(heads) - 1)), len(heads) - 1
     wide = {at: max(len(row[at]) for row in (heads, *rows)) for at in every}
 
     def takes(shown: Sequence[int], gap: int) -> int:
+        """Columns of the screen."""
         return sum(wide[at] for at in shown) + gap * (len(shown) - 1)
 
     if columns is None or takes(every, GAPS[0]) <= columns:
         return every, [], GAPS[0]
-    fixed = every[:-1]
     if takes(fixed, GAPS[0]) + GAPS[0] + ROOM <= columns:
         return every, [], GAPS[0]
-    shown, under = list(fixed), [prose]
+    shown, under = fixed, [prose]
     for gone in (None, *spare):
         shown = [at for at in shown if at != gone]
         for gap in GAPS:

@@ -63,6 +63,7 @@ def begin() -> None:
 
 
 def debugging(_: click.Context, __: click.Parameter, wanted: bool) -> None:
+    """`--debug`."""
     _screen.debug = _screen.debug or wanted
 
 
@@ -82,6 +83,7 @@ def quiet_strangers() -> None:
 
 
 def as_json(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
+    """`--json`: one document, and nothing else on stdout."""
     _screen.json = wanted
     return wanted
 
@@ -148,6 +150,7 @@ def in_tones(pieces: Line, stream: TextIO) -> str:
 
 
 def painted(text: str, tone: Tone, stream: TextIO) -> str:
+    """The text in its tone's colour, where the stream has colours."""
     style = STYLES[tone]
     return click.style(text, **style) if style and coloured(stream) else text
 
@@ -158,6 +161,7 @@ def coloured(stream: TextIO) -> bool:
 
 
 def first_sentence(text: str) -> str:
+    """As far as the first full stop that a space follows."""
     return text.partition(". ")[0].removesuffix(".") + "."
 
 
@@ -216,6 +220,7 @@ def stopped(how: click.Abort) -> int:
 
 
 def speaks_json() -> bool:
+    """Whether a program reads this command's stdout."""
     return _screen.json
 
 

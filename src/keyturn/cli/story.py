@@ -34,6 +34,7 @@ LEADS_TO = {
 }
 """What is left out, because something later in the same chapter says how it went."""
 TROUBLE = frozenset({"refused", "unreachable", "unclear", "refused-by-gateway", "drift", "hold"})
+BY_A_PERSON = frozenset({"by hand", "release", "rollback", "vouch", "take-over"})
 WRITES = frozenset({"renew the standby", "retire the old slot", "by hand"})
 PUBLISHED = re.compile(r"publish \w+ to (?P<where>.+)")
 AT_ONCE = timedelta(seconds=1)
@@ -47,13 +48,16 @@ class Chapter(NamedTuple):
 
     @property
     def rotates(self) -> bool:
+        """Whether a rotation begins in it, or is asked for."""
         return any(event.kind in BEGINS | {ASKED} for event in self.events)
 
     @property
     def ended(self) -> bool:
+        """Whether a rotation comes to its end in it."""
         return self.events[-1].kind in ENDS
 
     def first(self, *kinds: str) -> Event | None:
+        """The first event of one of these kinds."""
         return next((event for event in self.events if event.kind in kinds), None)
 
 
@@ -79,22 +83,22 @@ def chapters(events: Sequence[Event]) -> list[Chapter]:
     """A rotation goes from what asked for it to its end; what is between two is a chapter of its own."""
     found: list[list[Event]] = []
     for event in events:
-        now = found[-1] if found else []
-        over = bool(now) and now[-1].kind in ENDS
-        if not now or over or _begins(event, now):
+        so_far = found[-1] if found else []
+        if not so_far or so_far[-1].kind in ENDS or _begins(event, so_far):
             found.append([])
         found[-1].append(event)
     ends = [each[0].at for each in found[1:]]
     return [Chapter(tuple(each), over) for each, over in zip_longest(found, ends)]
 
 
-def _begins(event: Event, now: Sequence[Event]) -> bool:
-    """Whether another rotation begins with it, after what is told in the chapter of `now`."""
-    kinds = {each.kind for each in now}
-    if event.kind not in BEGINS | {ASKED} or (now[0].kind in {ASKED, NAMED} and kinds <= {ASKED, NAMED, WAITED}):
+def _begins(event: Event, so_far: Sequence[Event]) -> bool:
+    """Whether another rotation begins with it, after what the chapter holds so far."""
+    if event.kind not in BEGINS | {ASKED}:
         return False
+    kinds = {each.kind for each in so_far}
+    only_asked_yet = so_far[0].kind in {ASKED, NAMED} and kinds <= {ASKED, NAMED, WAITED}
     named_in_a_rotation = event.kind == NAMED and NAMED not in kinds and bool(kinds & (BEGINS | {ASKED}))
-    return not named_in_a_rotation
+    return not (only_asked_yet or named_in_a_rotation)
 
 
 def _heading(chapter: Chapter, number: int, *, last: bool, beginning: bool) -> Iterator[Line]:
@@ -145,10 +149,8 @@ def _said(chapter: Chapter, at: int) -> tuple[str, Tone]:
         where = f": {places[-1]['where']}" if places and places[-1] is not None else ""
         return f"{event.sentence}{where}{rule}", Tone.PLAIN
     tone = Tone.ATTENTION if event.kind in TROUBLE else Tone.PLAIN
-    named = (
-        f"{event.kind}: " if event.kind in TROUBLE | {"by hand", "release", "rollback", "vouch", "take-over"} else ""
-    )
-    return f"{named}{event.sentence}{rule}", tone
+    head = f"{event.kind}: " if event.kind in TROUBLE | BY_A_PERSON else ""
+    return f"{head}{event.sentence}{rule}", tone
 
 
 def _waited(chapter: Chapter, at: int) -> str:

@@ -6,7 +6,7 @@ It reads the ledger alone: it imports neither Azure nor SQLAlchemy. Never here: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -51,21 +51,22 @@ def history(name: str | None, limit: int, lines: bool, config: str | None) -> in
     screen.document(
         {
             "emulated": read.clock is not None,
-            "lines": [
-                {
-                    "seq": line.seq,
-                    "id": names.get(line.key, line.key),
-                    "at": f"{line.event.at:%Y-%m-%dT%H:%M:%SZ}",
-                    "kind": line.event.kind,
-                    "sentence": line.event.sentence,
-                    "rule": line.event.rule,
-                    "facts": line.event.facts,
-                }
-                for line in found
-            ],
+            "lines": [_in_json(line, names) for line in found],
         }
     )
     return 0
+
+
+def _in_json(line: HistoryLine, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "seq": line.seq,
+        "id": names.get(line.key, line.key),
+        "at": f"{line.event.at:%Y-%m-%dT%H:%M:%SZ}",
+        "kind": line.event.kind,
+        "sentence": line.event.sentence,
+        "rule": line.event.rule,
+        "facts": line.event.facts,
+    }
 
 
 def _plain(found: Sequence[HistoryLine], names: Mapping[str, str]) -> None:

@@ -176,7 +176,7 @@ class Work:
             if is_bad(record, now):
                 _say_bad(record, policies[record.key], now)
         screen.say(f"{summary([word_of(record, now) for record in records])}.")
-        screen.say(_waits(records, swept, now))
+        screen.say(_next_wait(records, swept, now))
         if not self.found.charges and not self.found.problems:
             screen.say(NOBODY)
         bad = [r for r in records if is_bad(r, now) and not (r.hold is not None and r.hold.reason in fine)]
@@ -184,9 +184,8 @@ class Work:
         for record in left_out:
             word = word_of(record, now, kept=False)
             screen.say(f"{record.id} is {word} in the ledger, and was not looked at: nothing led to it now.")
-        code = max(
-            code, 1 if bad or any(is_bad(r, now, kept=False) for r in left_out) else 0, tell_problems(self.found)
-        )
+        bad_left_out = any(is_bad(record, now, kept=False) for record in left_out)
+        code = max(code, 1 if bad or bad_left_out else 0, tell_problems(self.found))
         screen.document(
             lambda: {
                 "emulated": self.keyturn.config.clock is not None,
@@ -223,11 +222,10 @@ def _say_bad(record: Record, policy: Policy, now: datetime) -> None:
         screen.say(f"  Next: {told.shorter}")
 
 
-def _waits(records: Sequence[Record], swept: Swept, now: datetime) -> str:
+def _next_wait(records: Sequence[Record], swept: Swept, now: datetime) -> str:
     """`3 waiting, next at 2026-01-05 09:15 UTC, in 1 h`."""
     from keyturn.policy import spell  # noqa: PLC0415
 
-    waiting = sum(1 for record in records if record.hold is None and record.not_before is not None)
     busy = f"; {swept.busy} in the hands of another keyturn" if swept.busy else ""
     ends = [record.not_before for record in records if record.hold is None and record.not_before is not None]
     next_at = swept.next_at or min(ends, default=None)
@@ -236,7 +234,7 @@ def _waits(records: Sequence[Record], swept: Swept, now: datetime) -> str:
         yours = f" for a time; {held} wait{'s' if held == 1 else ''} for you" if held else ""
         return f"Nothing waits{yours}{busy}."
     left = spell(next_at - now) if next_at > now else "0 s"
-    return f"{waiting} waiting, next at {next_at:%Y-%m-%d %H:%M:%S} UTC, in {left}{busy}."
+    return f"{len(ends)} waiting, next at {next_at:%Y-%m-%d %H:%M:%S} UTC, in {left}{busy}."
 
 
 @contextmanager
