@@ -34,7 +34,8 @@ PARENT_CHECK = 0.5  # machine seconds between two looks at the parent, where the
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _options(arguments)
+    """Serve until somebody ends it. The exit code: 2 where the description is wrong, 1 where a port is taken."""
+    options = parser().parse_args(arguments)
     with ExitStack() as stack:
         directory = options.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
         try:
@@ -54,20 +55,21 @@ def main(arguments: list[str] | None = None) -> int:
                 return 0
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m keyturn_emulator", description="An Azure of its own on loopback.")
-    parser.add_argument("--port", type=int, default=0, help="proxy and control API; 0 takes any free port")
-    parser.add_argument("--tls-port", type=int, default=0, help="direct TLS; 0 takes any free port")
-    parser.add_argument("--machine-port", type=int, default=0, help="managed identity; 0 takes any free port")
-    parser.add_argument("--seed-file", type=Path, help="a JSON description of the world")
-    parser.add_argument("--start", type=_moment, help="the first emulated moment, such as 2026-01-05T08:00:00Z")
-    parser.add_argument("--write-env", type=Path, metavar="FILE", help="write shell lines to source, mode 0600")
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="keep the CA here from start to start")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Every option there is."""
+    made = argparse.ArgumentParser(prog="python -m keyturn_emulator", description="An Azure of its own on loopback.")
+    made.add_argument("--port", type=int, default=0, help="proxy and control API; 0 takes any free port")
+    made.add_argument("--tls-port", type=int, default=0, help="direct TLS; 0 takes any free port")
+    made.add_argument("--machine-port", type=int, default=0, help="managed identity; 0 takes any free port")
+    made.add_argument("--seed-file", type=Path, help="a JSON description of the world")
+    made.add_argument("--start", type=_moment, help="the first emulated moment, such as 2026-01-05T08:00:00Z")
+    made.add_argument("--write-env", type=Path, metavar="FILE", help="write shell lines to source, mode 0600")
+    made.add_argument("--state-dir", type=Path, metavar="DIR", help="keep the CA here from start to start")
+    made.add_argument(
         "--sign-in", choices=ways_in.WAYS, default="secret", help="which way to sign in --write-env is for"
     )
-    parser.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process is gone")
-    return parser.parse_args(arguments)
+    made.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process is gone")
+    return made
 
 
 def _moment(text: str) -> datetime:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from keyturn import errors
 from keyturn.cli import screen
 from keyturn.reasons import NOBODY, YOU
-from tests.docs.pages import DOCS, read
+from tests.docs.pages import DOCS, published
 
 PAGE = DOCS / "errors.md"
 MARK = "published` -->\n"
@@ -143,8 +143,7 @@ KINDS: dict[type[errors.KeyturnError], Kind] = {
 
 def page_text() -> str:
     """The page as it is up to the mark, then a section for each kind as it should be."""
-    by_hand, mark, _ = read(PAGE).partition(MARK)
-    return f"{by_hand}{mark}\n" + "\n".join(_lines())
+    return published(PAGE, MARK, "\n" + "\n".join(_lines()))
 
 
 def exits(error: errors.KeyturnError) -> tuple[int, str]:

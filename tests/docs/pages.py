@@ -20,6 +20,12 @@ def read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def published(page: Path, mark: str, rest: str) -> str:
+    """The page as it is up to the mark, which people write, and then `rest`, which the code does."""
+    by_hand, found, _ = read(page).partition(mark)
+    return f"{by_hand}{found}{rest}"
+
+
 def pages() -> list[Path]:
     """Every page that a person reads, the decisions included."""
     return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keyturn.azure import rights
-from tests.docs.pages import DOCS, read
+from tests.docs.pages import DOCS, published
 
 PAGE = DOCS / "permissions.md"
 MARK = "permissions_page -->\n"
@@ -13,8 +13,7 @@ MARK = "permissions_page -->\n"
 
 def page_text() -> str:
     """The page as it is up to the mark, then the tables as they should be."""
-    by_hand, mark, _ = read(PAGE).partition(MARK)
-    return f"{by_hand}{mark}\n" + "\n".join(_tables()) + "\n"
+    return published(PAGE, MARK, "\n" + "\n".join(_tables()) + "\n")
 
 
 def _tables() -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from keyturn import reasons
 from keyturn.plan import KEEPS_TOKENS
-from tests.docs.pages import DOCS, read
+from tests.docs.pages import DOCS, published
 
 PAGE = DOCS / "reasons.md"
 MARK = "published` -->\n"
@@ -18,8 +18,7 @@ MARK = "published` -->\n"
 
 def page_text() -> str:
     """The page as it is up to the mark, then the tables as they should be."""
-    by_hand, mark, _ = read(PAGE).partition(MARK)
-    return f"{by_hand}{mark}\n{tables()}"
+    return published(PAGE, MARK, f"\n{tables()}")
 
 
 def tables() -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from keyturn.azure.signin_failures import SAYINGS
 from keyturn.cli import staging
-from keyturn.config.table import _SIGNIN
+from keyturn.config.table import SIGNIN
 from keyturn.errors import Misconfigured, Refused, TryAgain
 from tests.config.samples import config, one_policy
 from tests.docs.pages import DOCS, read
@@ -24,7 +24,7 @@ def test_each_block_is_a_part_of_a_configuration(block: str) -> None:
 
 def test_every_way_has_a_block_and_a_line_in_the_first_table() -> None:
     first = PAGE.partition("\n## ")[0]
-    for way in (*_SIGNIN.forms, "default"):
+    for way in (*SIGNIN.forms, "default"):
         assert f"| [`{way}`](#" in first
         assert any(re.search(rf"signin: {way}\n|  {way}:", block) for block in BLOCKS), way
 

@@ -476,7 +476,7 @@ _SECRET = Form(
     )
 )
 
-_SIGNIN = OneOf(
+SIGNIN = OneOf(
     forms={
         "client_secret": _SECRET,
         "certificate": Form(
@@ -616,7 +616,7 @@ CONFIGURATION = Form(
                         **{way: (way, None) for way in ("workload_identity", "managed_identity", "azure_cli")},
                     }
                 ),
-                form=_SIGNIN,
+                form=SIGNIN,
             ),
             default="default",
             doc=(
