@@ -98,14 +98,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def outside(self) -> int:
+        """Refused calls outside every bound."""
         return sum(each.outside for each in self.found)
 
     @property
     def is_good(self) -> bool:
-        told = sum(each.by_callers for each in self.found), sum(each.by_gateways for each in self.found)
+        """Whether every incident went as the protocol says, every refused call belongs to one, and nothing else
+        went wrong."""
+        by_incident = sum(each.by_callers for each in self.found), sum(each.by_gateways for each in self.found)
         return (
             all(each.is_good for each in self.found)
-            and told == (self.refused_by_callers, self.refused_by_gateways)
+            and by_incident == (self.refused_by_callers, self.refused_by_gateways)
             and self.rotated == self.rotating
             and self.alive == len(self.found)
             and self.epilogue == Epilogue(held="another-keyturn", arm_writes=0)
@@ -113,6 +116,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def in_json(self) -> dict[str, Any]:
+        """The document for programs."""
         return {
             "scene": "drift",
             "good": self.is_good,
@@ -206,6 +210,7 @@ class Drift:
         return self._compare(epilogue, turning)
 
     def close(self) -> None:
+        """End every program, caller and client that runs."""
         for each in (*self._running(), *self._callers, self._hands):
             if each is not None:
                 each.close()
@@ -326,17 +331,17 @@ class Drift:
 
     def _is_over(self) -> bool:
         """Everything happened, was looked at since, and nothing is under way."""
-        if self._planned:
-            return False
-        return all(
-            record.hold is not None
-            or (record.stage is Phase.IDLE and (sid not in self._happened or self._was_looked_at(record, sid)))
-            for sid, record in ((self._sid(record), record) for record in self._records.values())
+        return not self._planned and all(
+            record.hold is not None or (record.stage is Phase.IDLE and self._was_looked_at(record))
+            for record in self._records.values()
         )
 
-    def _was_looked_at(self, record: Record, sid: str) -> bool:
-        at = self._happened[sid].at
-        return record.looked_at is not None and at is not None and record.looked_at > at
+    def _was_looked_at(self, record: Record) -> bool:
+        """Since its incident, if it had one."""
+        incident = self._happened.get(record.id.partition("/")[2])
+        if incident is None or incident.at is None:
+            return True
+        return record.looked_at is not None and record.looked_at > incident.at
 
     def _are_rotated(self, sids: Sequence[str], times: int) -> bool:
         return all(self._record(sid).rotations >= times and self._record(sid).stage is Phase.IDLE for sid in sids)
@@ -438,10 +443,6 @@ class Drift:
 
     def _record(self, sid: str) -> Record:
         return self._records.get(f"{ALIAS}/{sid}", Record(key="", id=f"{ALIAS}/{sid}"))
-
-    @staticmethod
-    def _sid(record: Record) -> str:
-        return record.id.partition("/")[2]
 
     def _read_ledger(self) -> None:
         """The ledger as anybody may look at it; what was seen last while it cannot be read."""

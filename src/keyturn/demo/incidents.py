@@ -143,30 +143,30 @@ class Hands:
 
     def do(self, cause: Cause, sid: str, active: Slot, product: str) -> None:
         """Let it happen. `active` is the published slot. Raises StageFault when Azure does not do it."""
-        match cause:
-            case c if c == STANDBY:
-                self._regenerate(sid, active.other)
-            case c if c in (ACTIVE, ACTIVE_REREADS, ACTIVE_TURNING):
-                self._regenerate(sid, active)
-            case c if c == BOTH:
-                self._apply_keys(sid, product)
-            case c if c == STALE_SECRET:
-                self._put_secret(self._terraform, sid, self._stage.first[sid].primary)
-            case c if c == LIVE_SECRET:
-                primary, secondary = self._stage.control.values(SERVICE, sid)
-                self._put_secret(self._terraform, sid, secondary if active is Slot.PRIMARY else primary)
-            case c if c == EDITED:
-                self._put_secret(self._person, sid, f"typed by hand {secrets.token_hex(4)}")
-            case _:
-                raise AssertionError(f"{cause.code} is nobody's deed")
+        if cause == STANDBY:
+            self._regenerate(sid, active.other)
+        elif cause in {ACTIVE, ACTIVE_REREADS, ACTIVE_TURNING}:
+            self._regenerate(sid, active)
+        elif cause == BOTH:
+            self._apply_keys(sid, product)
+        elif cause == STALE_SECRET:
+            self._put_secret(self._terraform, sid, self._stage.first[sid].primary)
+        elif cause == LIVE_SECRET:
+            primary, secondary = self._stage.control.values(SERVICE, sid)
+            self._put_secret(self._terraform, sid, secondary if active is Slot.PRIMARY else primary)
+        elif cause == EDITED:
+            self._put_secret(self._person, sid, f"typed by hand {secrets.token_hex(4)}")
+        else:
+            raise AssertionError(f"{cause.code} is nobody's deed")
 
     def close(self) -> None:
+        """End both clients."""
         self._person.close()
         self._terraform.close()
 
     def _regenerate(self, sid: str, slot: Slot) -> None:
-        path = f"regenerate{slot.value.title()}Key"
-        _done(self._person.ask("POST", ARM, _of(sid, path)), 204)
+        action = f"regenerate{slot.value.title()}Key"
+        _done(self._person.ask("POST", ARM, _of(sid, action)), 204)
 
     def _apply_keys(self, sid: str, product: str) -> None:
         """All of the entity as the state file has it, its keys with it."""

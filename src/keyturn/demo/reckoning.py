@@ -94,6 +94,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_good(self) -> bool:
+        """Whether keyturn did what the protocol says, and nobody was refused outside the bound."""
         return not self.outside and self.did == self.incident.cause.answer
 
 
