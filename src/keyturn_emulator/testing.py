@@ -102,6 +102,7 @@ class RunningEmulator:
 
     @property
     def ca_bundle(self) -> Path:
+        """The file of certificates that a client has to trust."""
         return Path(self.ready["ca_bundle"])
 
     # the control API
@@ -122,9 +123,11 @@ class RunningEmulator:
 
     @property
     def headers(self) -> dict[str, str]:
+        """What the control API answers nobody without."""
         return {"Authorization": f"Bearer {self.ready['secret']}"}
 
     def now(self) -> str:
+        """The emulated time, in ISO 8601."""
         return str(self.control("GET", "clock")["now"])
 
     def advance(self, seconds: float) -> str:
@@ -132,12 +135,15 @@ class RunningEmulator:
         return str(self.control("POST", "clock", {"advance": seconds})["now"])
 
     def seed(self, description: Mapping[str, Any]) -> None:
+        """Another world in the place of this one. Raises ControlError."""
         self.control("POST", "seed", description)
 
     def reset(self) -> None:
+        """The world as it is described, with nothing that happened since."""
         self.control("POST", "reset")
 
     def snapshot(self) -> dict[str, Any]:
+        """What there is in the world now."""
         return dict(self.control("GET", "snapshot"))
 
     def fault(self, kind: str, match: Mapping[str, str] | None = None, **fields: Any) -> int:
@@ -145,6 +151,7 @@ class RunningEmulator:
         return int(self.control("POST", "faults", {"kind": kind, "match": dict(match or {}), **fields})["id"])
 
     def release_effects(self) -> int:
+        """Let every effect land that a fault keeps in the air; how many there were."""
         return int(self.control("POST", "faults/release")["landed"])
 
     def pause_at(self, request: int, *, apply: bool = False, match: Mapping[str, str] | None = None) -> None:
@@ -157,9 +164,11 @@ class RunningEmulator:
         return bool(self.control("GET", f"pause?wait={seconds}")["reached"])
 
     def resume(self) -> int:
+        """Let go on what `pause_at` held; how many requests."""
         return int(self.control("POST", "resume")["released"])
 
     def calls(self, kind: str | None = None, since: int = 0) -> list[dict[str, Any]]:
+        """What was asked since that number of the journal, the oldest first."""
         query = f"?since={since}&limit=100000" + (f"&kind={kind}" if kind else "")
         return list(self.control("GET", f"calls{query}")["calls"])
 
@@ -198,6 +207,7 @@ class RunningEmulator:
         return str(self.control("POST", "federated-token", {"issuer": issuer, **asked})["token"])
 
     def gateway(self) -> dict[str, Any]:
+        """How many calls the gateways let through and refused."""
         return dict(self.control("GET", "gateway"))
 
     def signins(self) -> dict[str, Any]:
@@ -205,6 +215,7 @@ class RunningEmulator:
         return dict(self.control("GET", "signins"))
 
     def reset_signins(self) -> None:
+        """Count sign-ins from nothing again."""
         self.control("POST", "signins/reset")
 
 

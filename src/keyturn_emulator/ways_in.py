@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from keyturn_emulator import federation
 from keyturn_emulator.azure import Azure
 from keyturn_emulator.certificates import write_private
+from keyturn_emulator.managed_identity import APP_SERVICE_PATH
 from keyturn_emulator.seed import SeedError
 from keyturn_emulator.world import Application, World
 
@@ -115,18 +116,18 @@ def _github(azure: Azure, machine: str, _: Path) -> dict[str, str]:
 
 
 def _imds(azure: Azure, machine: str, _: Path) -> dict[str, str]:
-    return {"AZURE_POD_IDENTITY_AUTHORITY_HOST": machine, **_which(azure.world)}
+    return {"AZURE_POD_IDENTITY_AUTHORITY_HOST": machine, **_which_identity(azure.world)}
 
 
 def _app_service(azure: Azure, machine: str, _: Path) -> dict[str, str]:
     return {
-        "IDENTITY_ENDPOINT": f"{machine}/msi/token",
+        "IDENTITY_ENDPOINT": f"{machine}/{'/'.join(APP_SERVICE_PATH)}",
         "IDENTITY_HEADER": azure.machine_secrets.identity_header,
-        **_which(azure.world),
+        **_which_identity(azure.world),
     }
 
 
-def _which(world: World) -> dict[str, str]:
+def _which_identity(world: World) -> dict[str, str]:
     """The default credential asks for the identity that AZURE_CLIENT_ID names, else for the system-assigned one."""
     managed = _managed(world)
     if not managed or any(app.managed_identity == "system-assigned" for app in managed):
