@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keyturn.assemble import Assembled, Discovered
     from keyturn.model import Record
     from keyturn.policy import Policy
+    from keyturn.preview import Line as Step
     from keyturn.sweep import Charge
 
 NOBODY = "Nobody is opted in. Next: say whom in a policy's `match`, then `keyturn plan`."
@@ -75,7 +76,6 @@ def _plan_one(
 ) -> dict[str, Any]:
     """Look at one credential and tell its timeline. Returns it for programs."""
     from keyturn.cli.timeline import timeline  # noqa: PLC0415
-    from keyturn.conditions import moment  # noqa: PLC0415
     from keyturn.errors import KeyturnError  # noqa: PLC0415
     from keyturn.preview import preview  # noqa: PLC0415
 
@@ -100,11 +100,10 @@ def _plan_one(
     )
     _say_head(sight.record, won, charge, now)
     screen.show(timeline(seen, now, face, screen.width()))
-    stopped = seen.stopped
-    if stopped:
-        _say_below(f"stops here: {stopped}")
+    if seen.stopped:
+        _say_below(f"stops here: {seen.stopped}")
     _say_below(why_due(sight.record, policy, now, face))
-    later = "" if stopped else may_start_later(sight.record, policy, now)
+    later = "" if seen.stopped else may_start_later(sight.record, policy, now)
     if later:
         _say_below(later)
     return {
@@ -113,18 +112,21 @@ def _plan_one(
         "why": why_due(sight.record, policy, now, Face(utc=True)),
         "may_start_later": later,
         "arm_writes": seen.arm_writes,
-        "stopped": stopped,
-        "lines": [
-            {
-                "at": moment(now + line.offset),
-                "seconds": int(line.offset.total_seconds()),
-                "what": line.what,
-                "detail": line.detail,
-                "rule": line.rule,
-                "arm_writes": line.arm_writes,
-            }
-            for line in seen.lines
-        ],
+        "stopped": seen.stopped,
+        "lines": [_in_json(step, now) for step in seen.lines],
+    }
+
+
+def _in_json(step: Step, now: datetime) -> dict[str, Any]:
+    from keyturn.conditions import moment  # noqa: PLC0415
+
+    return {
+        "at": moment(now + step.offset),
+        "seconds": int(step.offset.total_seconds()),
+        "what": step.what,
+        "detail": step.detail,
+        "rule": step.rule,
+        "arm_writes": step.arm_writes,
     }
 
 
@@ -211,6 +213,7 @@ def tell_problems(found: Discovered) -> int:
 
 
 def problems_in_json(found: Discovered) -> list[dict[str, str]]:
+    """The same for programs."""
     return [
         {"service": alias, "sentence": problem.message, "next": problem.hint}
         for alias, problem in found.problems.items()
