@@ -53,7 +53,7 @@ SECTIONS: Final = (
         ("Behaviour", "Source"),
         (
             Claim(
-                "checks-come-in-the-order",
+                "order-of-checks",
                 "Checks come in the order path, api-version, token, azure subscription and resource group, "
                 "role, throttling, provider",
                 "azure-facts 1.6 (suggested)",
@@ -64,33 +64,33 @@ SECTIONS: Final = (
                 "azure-facts 1.6",
             ),
             Claim(
-                "401-for-invalid-forged",
+                "401-for-bad-tokens",
                 "401 for invalid, forged and expired tokens, wrong audience, wrong tenant, each with its own code",
                 "azure-facts 1.6",
             ),
             Claim(
-                "all-four-audiences-of-resource",
+                "all-four-audiences",
                 "All four audiences of Resource Manager are let in",
                 "azure-facts 1.6",
             ),
             Claim(
-                "404-names-the-first",
+                "404-names-the-first-missing-part",
                 "404 names the first part of the path that is missing",
                 "azure-recorded 8, azure-facts 1.6",
             ),
             Claim(
-                "403-authorizationfailed-names-client",
+                "403-names-who-and-what",
                 "403 `AuthorizationFailed` names client, object id, action and scope",
                 "azure-facts 3.3",
             ),
             Claim(
-                "built-in-roles-of-api",
+                "built-in-roles",
                 "Built-in roles of API Management, Owner, Contributor, Reader and the two Key Vault roles "
                 "allow what they allow",
                 "azure-facts 3.2",
             ),
             Claim(
-                "an-assignment-reaches-its-scope",
+                "an-assignment-reaches-down",
                 "An assignment reaches its scope and everything below; `notActions` take from their own role only",
                 "azure-facts 3.4 (from memory)",
             ),
@@ -100,7 +100,7 @@ SECTIONS: Final = (
                 "azure-facts 3.4",
             ),
             Claim(
-                "what-the-caller-may",
+                "permissions-of-the-caller",
                 "What the caller may do at an azure subscription, a resource group, a service or one entity"
                 " of it: `permissions`",
                 "azure-facts 3.5",
@@ -112,7 +112,7 @@ SECTIONS: Final = (
                 "azure-facts 3.5",
             ),
             Claim(
-                "role-definitions-by-name",
+                "role-definitions",
                 "Role definitions with their permissions, by id, `roleName eq` and `type eq`",
                 "azure-facts 3.5",
             ),
@@ -123,7 +123,7 @@ SECTIONS: Final = (
                 "azure-facts 4",
             ),
             Claim(
-                "remaining-headers-post-actions",
+                "remaining-headers",
                 "Remaining-headers; POST actions, `listSecrets` too, count as writes",
                 "azure-recorded 9, azure-facts 4",
             ),
@@ -138,12 +138,12 @@ SECTIONS: Final = (
                 "azure-recorded 9",
             ),
             Claim(
-                "path-segments-compare-without",
+                "paths-without-case",
                 "Path segments compare without case",
                 "azure-facts 1.2 (from memory)",
             ),
             Claim(
-                "azure-subscriptions-resource-groups",
+                "azure-subscriptions-and-groups",
                 "Azure subscriptions, resource groups, provider registration, cloud endpoints: as much as "
                 "sign-in and clients ask",
                 "azure-facts 1.7",
@@ -169,13 +169,13 @@ SECTIONS: Final = (
         ("Behaviour", "Source"),
         (
             Claim(
-                "apim-subscriptions-list-get",
+                "apim-subscriptions",
                 "Apim subscriptions: list, get, HEAD, create, replace, update, delete, regenerate, list "
                 "secrets, by the official client",
                 "azure-facts 1.3",
             ),
             Claim(
-                "lists-of-a-product",
+                "apim-subscriptions-of-a-product-or-user",
                 "The apim subscriptions of a product and of a user, and one as its user's, by the official "
                 "client, with ids and types of their own",
                 "azure-facts 1.3, azure-recorded 5",
@@ -197,12 +197,12 @@ SECTIONS: Final = (
                 "azure-facts 1.3",
             ),
             Claim(
-                "etags-are-quoted-big",
+                "etags-are-big-endian-rowversions",
                 "ETags are quoted big-endian rowversions",
                 "azure-recorded 1",
             ),
             Claim(
-                "they-move-with-each-real",
+                "etags-move-with-each-real-change",
                 "They move with each real change and each regenerate, not with a PATCH that changes nothing"
                 " nor with `listSecrets`",
                 "azure-recorded 1",
@@ -213,29 +213,29 @@ SECTIONS: Final = (
                 "azure-recorded 1",
             ),
             Claim(
-                "412-preconditionfailed-for-a-stale",
+                "412-for-a-stale-tag",
                 "412 `PreconditionFailed` for a stale tag",
                 "azure-facts 1.5",
             ),
             Claim(
-                "a-regenerate-between-read",
+                "a-regenerate-makes-the-write-fail",
                 "A regenerate between read and write makes the write fail",
                 "azure-recorded 1",
             ),
             Claim(
-                "412-for-a-write",
+                "412-for-parallel-writes-of-an-owner",
                 "412 for a write beside another one of the same product or owner that is not answered yet, or "
                 "that moves it there; the ETag stays",
                 "azure-facts 1.5",
             ),
             Claim(
-                "put-201-or-200",
+                "statuses-of-apim-subscriptions",
                 "PUT 201 or 200; PATCH 204 without body up to 2019-12-01, then 200; regenerate an empty "
                 "204; DELETE 200, or 204 when gone",
                 "azure-recorded 3",
             ),
             Claim(
-                "put-and-from-2021",
+                "which-answers-echo-keys",
                 "PUT and, from 2021-08-01, PATCH echo both keys; GET and lists never show one",
                 "azure-recorded 2",
             ),
@@ -245,44 +245,44 @@ SECTIONS: Final = (
                 "azure-recorded 4",
             ),
             Claim(
-                "dates-seven-digits-in-the-create",
+                "dates-of-apim-subscriptions",
                 "Dates: seven digits in the create answer, then milliseconds; start of owned product ones; "
                 "notice 12 days before expiry",
                 "azure-recorded 6",
             ),
             Claim(
-                "scope-and-owner-may",
+                "relative-scope-and-owner",
                 "Scope and owner may be relative and are answered in full",
                 "azure-recorded 6",
             ),
             Claim(
-                "lists-total-count-nextlink",
+                "pages-of-lists",
                 "Lists: total count, nextLink with `:443` and `%24`, none on the last page, pages of 100, "
                 "order of creation",
                 "azure-recorded 5, azure-facts 1.4",
             ),
             Claim(
-                "products-and-users-lists",
+                "ids-in-products-and-users-lists",
                 "Products' and users' lists have ids and types of their own path",
                 "azure-recorded 5",
             ),
             Claim(
-                "indented-crlf-for-entities",
+                "indented-or-compact",
                 "Indented CRLF for entities and lists, compact for actions, errors and services",
                 "azure-recorded 6",
             ),
             Claim(
-                "400-validationerror-naming-each-wrong",
+                "400-names-each-wrong-field",
                 "400 `ValidationError` naming each wrong, missing or unknown field; keys of 1 to 256 characters",
                 "azure-facts 1.2, 1.6",
             ),
             Claim(
-                "a-product-that-asks",
+                "a-product-that-asks-for-approval",
                 "A product that asks for approval leaves a new one `submitted`",
                 "azure-facts 1.4",
             ),
             Claim(
-                "the-service-and-both",
+                "the-service-and-its-lists",
                 "The service and both service lists; products, APIs and users to read",
                 "azure-recorded 4, 5",
             ),
@@ -292,7 +292,7 @@ SECTIONS: Final = (
                 "published specification, not recorded",
             ),
             Claim(
-                "a-service-may-demand",
+                "a-service-demands-a-newer-version",
                 "A service may demand a newer api-version",
                 "azure-facts 1.1",
             ),
@@ -304,32 +304,32 @@ SECTIONS: Final = (
         ("Behaviour", "Source"),
         (
             Claim(
-                "list-get-head-create",
+                "named-values",
                 "List, get, HEAD, create, update, delete and `listValue`, by the official client",
                 "published specification, not recorded",
             ),
             Claim(
-                "a-secrets-value-is-told",
+                "a-secret-named-values-value",
                 "A secret's value is told by `listValue` alone, a plain one's by every answer",
                 "published specification, not recorded",
             ),
             Claim(
-                "put-201-or-200-patch",
+                "statuses-of-named-values",
                 "PUT 201 or 200, PATCH 200, DELETE 200, or 204 when gone; ETags and If-Match as for other entities",
                 "published specification, not recorded; azure-recorded 1, 3 (for the other entities)",
             ),
             Claim(
-                "limits-of-displayname-value",
+                "limits-of-named-values",
                 "Limits of displayName, value and tags; a displayName is unique",
                 "published specification, not recorded",
             ),
             Claim(
-                "one-that-a-key",
+                "a-named-value-from-a-vault",
                 "One that a Key Vault secret backs names that secret, and shows no value",
                 "published specification, not recorded",
             ),
             Claim(
-                "actions-namedvalues-read-write",
+                "actions-of-named-values",
                 "Actions `namedValues/read`, `write`, `delete`, `listValue/action`",
                 "azure-facts 3 (for the pattern)",
             ),
@@ -342,75 +342,75 @@ SECTIONS: Final = (
         ("Behaviour", "Source"),
         (
             Claim(
-                "tenant-access-access-and-gitaccess",
+                "tenant-access",
                 "Tenant access `access` and `gitAccess`: get, HEAD, put, patch, list secrets, both "
                 "regenerates, by the official client",
                 "azure-facts 1.3",
             ),
             Claim(
-                "their-etag-is-a-rowversion",
+                "etag-of-tenant-access",
                 "Their ETag is a rowversion and eight zero bytes; a regenerate moves it and its 204 does "
                 "not tell it; a PATCH that changes nothing keeps it",
                 "azure-recorded 1",
             ),
             Claim(
-                "put-and-patch-need",
+                "tenant-access-writes-need-if-match",
                 "PUT and PATCH need If-Match; 412 for a stale tag",
                 "azure-facts 1.3, 1.5",
             ),
             Claim(
-                "get-has-both-keys",
+                "keys-in-answers-of-tenant-access",
                 "GET has both keys as null from 2021-08-01 on, PATCH echoes the real ones from then on",
                 "azure-recorded 2",
             ),
             Claim(
-                "listsecrets-is-flat-with-the-id",
+                "list-secrets-of-tenant-access",
                 "`listSecrets` is flat with the id `/tenant/access` and carries the ETag; keys are base64 of 64 bytes",
                 "azure-recorded 4, 6",
             ),
             Claim(
-                "the-list-of-tenant",
+                "list-of-tenant-accesses",
                 "The list of tenant accesses is empty",
                 "azure-recorded 5",
             ),
             Claim(
-                "a-put-sets-chosen",
+                "a-put-sets-tenant-access",
                 "A PUT sets chosen keys, state and identity",
                 "azure-facts 1.4",
             ),
             Claim(
-                "400-methodnotallowedinpricingtier-where-the-tier",
+                "400-where-the-tier-has-none",
                 "400 `MethodNotAllowedInPricingTier` where the tier has neither",
                 "azure-facts 1.6",
             ),
             Claim(
-                "self-hosted-gateways-list",
+                "self-hosted-gateways",
                 "Self-hosted gateways: list, get, HEAD, put, patch, delete, list keys, regenerate, generate"
                 " a token, by the official client",
                 "azure-facts 1.3",
             ),
             Claim(
-                "their-etag-is-a-little",
+                "etag-of-self-hosted-gateways",
                 "Their ETag is a little-endian counter that each regenerate moves by one",
                 "azure-recorded 1",
             ),
             Claim(
-                "put-201-or-200-delete",
+                "statuses-of-self-hosted-gateways",
                 "PUT 201 or 200; DELETE 200, or 204 when gone; regenerate an empty 204",
                 "azure-recorded 3",
             ),
             Claim(
-                "the-heartbeat-is-null",
+                "heartbeat-and-keys-of-self-hosted-gateways",
                 "The heartbeat is null after a write and `[]` when read; only `listKeys` shows a key",
                 "azure-recorded 2, 4",
             ),
             Claim(
-                "a-gateways-token-id",
+                "form-of-a-gateways-token",
                 "A gateway's token: id, minute, HMAC-SHA512 under the text of the chosen key",
                 "azure-recorded 7",
             ),
             Claim(
-                "a-tokens-expiry-may",
+                "expiry-of-a-gateways-token",
                 "A token's expiry may lie 30 days ahead at most, and in the past",
                 "azure-facts 5.1, azure-recorded 7",
             ),
@@ -437,17 +437,17 @@ SECTIONS: Final = (
                 "azure-facts 6",
             ),
             Claim(
-                "header-before-query-an-empty",
+                "header-before-query",
                 "Header before query; an empty header wins; names per API",
                 "azure-facts 6",
             ),
             Claim(
-                "scopes-an-api-a-product",
+                "scopes-at-a-gateway",
                 "Scopes: an API, a product, all APIs, all access",
                 "azure-facts 6",
             ),
             Claim(
-                "only-active-lets-in-an-expiry",
+                "only-active-lets-in",
                 "Only `active` lets in; an expiry date alone shuts nobody out",
                 "azure-facts 1.4, 6",
             ),
@@ -457,12 +457,12 @@ SECTIONS: Final = (
                 "azure-facts 6",
             ),
             Claim(
-                "each-gateway-accepts-a-new",
+                "each-gateway-has-its-delays",
                 "Each gateway accepts a new value and refuses an old one after delays of its own",
                 "azure-facts 6 (no bound is documented)",
             ),
             Claim(
-                "calls-are-counted-by-service",
+                "calls-are-counted",
                 "Calls are counted by service, gateway, apim subscription, slot, outcome and agent, without any key",
                 "for tests and demos",
             ),
@@ -477,13 +477,13 @@ SECTIONS: Final = (
         ("Behaviour", "Source"),
         (
             Claim(
-                "long-and-short-tokens",
+                "tokens-of-direct-management",
                 "Long and short tokens by the published steps, and the portal's wrapped ones, sign in to "
                 "direct management with the primary or the secondary key",
                 "azure-facts 5.1, azure-recorded 7",
             ),
             Claim(
-                "401-for-a-token",
+                "401-of-direct-management",
                 "401 for a token that is expired, malformed, of an unknown identity, or signed with neither key",
                 "azure-facts 5.1",
             ),
@@ -498,39 +498,39 @@ SECTIONS: Final = (
                 "azure-facts 5.3, 6",
             ),
             Claim(
-                "the-ids-in-a-path",
+                "ids-in-paths-of-direct-management",
                 "The ids in a path may be anything; the rows are those of Resource Manager, with full "
                 "rights and without its throttling",
                 "azure-facts 5.5",
             ),
             Claim(
-                "400-with-a-message",
+                "400-of-direct-management-names-versions",
                 "400 with a `Message` naming the allowed api-versions",
                 "azure-facts 5.5",
             ),
             Claim(
-                "resource-manager-takes-no-such",
+                "resource-manager-takes-no-sas",
                 "Resource Manager takes no such token: 401",
                 "azure-facts 5.5",
             ),
             Claim(
-                "only-tiers-that-have-an-endpoint",
+                "tiers-with-direct-management",
                 "Only tiers that have an endpoint have its host name",
                 "azure-facts 5.3, 5.5",
             ),
             Claim(
-                "a-self-hosted-gateway",
+                "a-self-hosted-gateway-signs-in",
                 "A self-hosted gateway signs in with `GatewayKey {token}`, with either key, until it expires",
                 "azure-facts 5.3",
             ),
             Claim(
-                "get-emulator-signins-counts",
+                "sign-ins-are-counted",
                 "`GET /_emulator/signins` counts sign-ins by service, endpoint, identity, slot, reason and "
                 "agent, without any token or key",
                 "for tests and demos",
             ),
             Claim(
-                "get-emulator-keys-and-post",
+                "keys-and-portal-of-other-credentials",
                 "`GET /_emulator/keys` and `POST /_emulator/portal` take `tenant` or `gateway` in the place of `sid`",
                 "for tests and demos",
             ),
@@ -547,17 +547,17 @@ SECTIONS: Final = (
                 "azure-facts 2.1",
             ),
             Claim(
-                "wrong-secret-unknown-application",
+                "refused-client-secrets",
                 "Wrong secret, unknown application, wrong tenant in Entra's words",
                 "azure-facts 2.5",
             ),
             Claim(
-                "signed-tokens-whose-key",
+                "signed-tokens",
                 "Signed tokens whose key is published; forged, changed and unsigned ones are refused",
                 "azure-facts 2.4",
             ),
             Claim(
-                "the-audience-is-the-scope",
+                "audience-from-scope",
                 "The audience is the scope without its suffix, a double slash kept as one",
                 "azure-facts 0.6",
             ),
@@ -578,29 +578,29 @@ SECTIONS: Final = (
                 "azure-facts 2.1",
             ),
             Claim(
-                "an-assertion-of-another",
+                "refused-assertions",
                 "An assertion of another application, for another endpoint, out of its time, under a key "
                 "that is not registered, expired or another's is refused",
                 "azure-facts 2.1, 2.5",
             ),
             Claim(
-                "one-assertion-is-good",
+                "an-assertion-is-good-for-several-resources",
                 "One assertion is good for several resources, as msal presents it",
                 "azure-facts 2.1",
             ),
             Claim(
-                "federated-tokens-sign-in-where-issuer",
+                "federated-tokens-sign-in",
                 "Federated tokens sign in where issuer, subject and audience are those of one described "
                 "credential, compared with case",
                 "azure-facts 2.1, 2.5; Azure/login issues 360, 464, 517",
             ),
             Claim(
-                "forged-and-changed-federated",
+                "refused-federated-tokens",
                 "Forged and changed federated tokens are refused, and those out of their time",
                 "azure-facts 2.5",
             ),
             Claim(
-                "two-issuers-of-federated",
+                "two-issuers-of-federated-tokens",
                 "Two issuers of federated tokens, one like GitHub's and one like that of a cluster, publish"
                 " their keys; `POST /_emulator/federated-token` mints",
                 "for tests and demos",
@@ -624,19 +624,19 @@ SECTIONS: Final = (
         ("Behaviour", "Source"),
         (
             Claim(
-                "the-machines-endpoint-and-app",
+                "managed-identity-endpoints",
                 "The machine's endpoint and App Service's, by azure-identity unmodified, and at the end of "
                 "its default chain",
                 "azure-facts 2.2",
             ),
             Claim(
-                "user-assigned-ones-answer",
+                "which-managed-identity-answers",
                 "User-assigned ones answer to client id, object id and resource id; the system-assigned one"
                 " where none is named",
                 "azure-facts 2.2",
             ),
             Claim(
-                "replies-hold-texts-alone",
+                "replies-of-managed-identity",
                 "Replies hold texts alone; App Service's has no duration",
                 "azure-facts 2.2",
             ),
@@ -646,17 +646,17 @@ SECTIONS: Final = (
                 "azure-facts 2.2",
             ),
             Claim(
-                "app-services-endpoint-asks",
+                "app-services-header",
                 "App Service's endpoint asks for the header that only the program knows",
                 "azure-facts 2.2",
             ),
             Claim(
-                "api-version-resource-and-parameters",
+                "parameters-of-managed-identity",
                 "api-version, resource and parameters are checked",
                 "azure-facts 2.2",
             ),
             Claim(
-                "tokens-live-24-hours",
+                "managed-tokens-live-24-hours",
                 "Tokens live 24 hours unless `managed_token_lifetime` says otherwise",
                 "azure-facts 2.4 (from memory)",
             ),
@@ -668,22 +668,22 @@ SECTIONS: Final = (
         ("Behaviour", "Source"),
         (
             Claim(
-                "the-challenge-comes-before",
+                "the-vaults-challenge",
                 "The challenge comes before everything else, and the client's first write arrives without a body",
                 "azure-recorded 10, azure-facts 0.3",
             ),
             Claim(
-                "set-get-versions-update",
+                "secrets",
                 "Set, get, versions, update, lists, delete, recover, purge by the official client",
                 "azure-facts 7.1",
             ),
             Claim(
-                "versions-are-listed-newest",
+                "versions-newest-first",
                 "Versions are listed newest first",
                 "azure-recorded 10",
             ),
             Claim(
-                "unset-fields-are-absent",
+                "which-answers-show-a-secret",
                 "Unset fields are absent; only set and get show a value",
                 "azure-recorded 10",
             ),
@@ -698,12 +698,12 @@ SECTIONS: Final = (
                 "azure-recorded 10",
             ),
             Claim(
-                "data-actions-of-roles",
+                "data-actions",
                 "Data actions of roles, per vault and per secret",
                 "azure-facts 3.2, 7.3",
             ),
             Claim(
-                "300-sets-and-4000",
+                "limits-of-a-vault",
                 "300 sets and 4000 other transactions in 10 emulated seconds",
                 "azure-facts 7.4",
             ),
@@ -716,34 +716,34 @@ SECTIONS: Final = (
         ("What", "Answer"),
         (
             Claim(
-                "paths-and-methods-outside",
+                "unknown-paths",
                 "Paths and methods outside the tables: workspaces, writing services, products, APIs or users",
                 "501 `NotSupportedByEmulator`",
             ),
             Claim(
-                "refreshsecret-of-a-named",
+                "refresh-of-a-named-value",
                 "`refreshSecret` of a named value, and `listValue` of one that Key Vault holds",
                 "501 `NotSupportedByEmulator`",
             ),
             Claim(
-                "debugging-a-self-hosted",
+                "more-of-self-hosted-gateways",
                 "Debugging a self-hosted gateway, its hostnames, certificate authorities and APIs; `git/` "
                 "under `access`",
                 "501 `NotSupportedByEmulator`",
             ),
             Claim(
-                "query-parameters-and-every",
+                "unknown-query-parameters",
                 "Query parameters, known ones given twice, and what a `$filter` may not say, with the word and where",
                 "501 `NotSupportedByEmulator`",
             ),
             Claim(
-                "if-none-match-and-if",
+                "headers-that-change-meaning",
                 "`If-None-Match`, `If-Match` where it means nothing, other headers that would change what a request "
                 "means, and bodies that are no JSON",
                 "501 `NotSupportedByEmulator`",
             ),
             Claim(
-                "unknown-fields-of-a-body",
+                "unknown-fields",
                 "Unknown fields of a body",
                 "400 `ValidationError`",
             ),
@@ -753,23 +753,23 @@ SECTIONS: Final = (
                 "400 `invalid_request`",
             ),
             Claim(
-                "api-versions-whose-manners",
+                "unrecorded-api-versions",
                 "api-versions whose manners nobody recorded, previews among them",
                 "400 naming those that are served",
             ),
             Claim(
-                "vault-paths-and-bodies",
+                "unknown-vault-paths",
                 "Vault paths, query parameters and bodies outside the table",
                 "400, 404 or 501 naming it",
             ),
             Claim(
-                "paths-of-direct-management",
+                "unknown-paths-of-direct-management",
                 "Paths of direct management that are no row of the provider, flat ones such as `/users` "
                 "among them; anything but GET where gateways sign in",
                 "501 `NotSupportedByEmulator`",
             ),
             Claim(
-                "every-host-that-the-world",
+                "unknown-hosts",
                 "Every host that the world does not hold",
                 "403 of the proxy, with a sentence",
             ),
@@ -786,12 +786,12 @@ SECTIONS: Final = (
                 "so that a month takes a second",
             ),
             Claim(
-                "a-clock-that-is-set",
+                "a-clock-set-wrong-hastens-nothing",
                 "A clock that is set wrong hastens nothing: buckets and propagation go by elapsed emulated time",
                 "a jump is a fault of a clock, not time",
             ),
             Claim(
-                "lifetimes-of-entras-tokens",
+                "lifetimes-by-the-machines-clock",
                 "Lifetimes of Entra's tokens go by the machine's clock",
                 "clients cache tokens by it",
             ),
@@ -832,38 +832,38 @@ SECTIONS: Final = (
                 "there is no network here",
             ),
             Claim(
-                "an-unknown-parameter-of-a-token",
+                "unknown-parameters-of-a-token-request",
                 "An unknown parameter of a token request is refused, one that is given twice, and a secret beside an "
                 "assertion",
                 "strict on purpose",
             ),
             Claim(
-                "codes-700021-700023-and-50027",
+                "codes-from-memory",
                 "Codes 700021, 700023 and 50027 for assertions of the application's own, and 700212 for a "
                 "federated token's audience, are from memory, as is 700027 for a forged federated token; "
                 "the texts of 700024, 700027, 70025, 700211 and 700213 are as others saw them, shortened",
                 "nobody recorded them",
             ),
             Claim(
-                "of-other-issuers-of-federated",
+                "no-keys-of-other-issuers",
                 "Of other issuers of federated tokens the emulator has no keys: 90061",
                 "there is no network here",
             ),
             Claim(
-                "the-managed-identity-endpoints",
+                "wording-of-managed-identity",
                 "The managed-identity endpoints' refusals, but for the two of azure-facts 2.2, are in our "
                 "own words, App Service's all of them; the order of the checks is ours too",
                 "nobody recorded them",
             ),
             Claim(
-                "the-refusals-of-direct",
+                "wording-of-direct-management",
                 "The refusals of direct management are in our own words: 401 `Unauthorized`, and 403 "
                 "`ManagementApiDisabled` while tenant access is disabled; the order of its checks is ours "
                 "too",
                 "nobody recorded them, and support for it ended in March 2025",
             ),
             Claim(
-                "where-self-hosted-gateways",
+                "where-self-hosted-gateways-sign-in",
                 "Where self-hosted gateways sign in, any GET is answered with a small body of our own, and "
                 "an expired token with a 401. A real gateway with an expired token looks healthy and "
                 "answers its callers 200 with an empty body: there is no such gateway here, but `signins` "
@@ -871,19 +871,19 @@ SECTIONS: Final = (
                 "the protocol between them is not documented",
             ),
             Claim(
-                "users-tokens-are-made",
+                "users-tokens-open-nothing",
                 "Users' tokens are made, and open nothing here: direct management knows the identity of "
                 "tenant access alone",
                 "the developer portal and the git repository are not emulated",
             ),
             Claim(
-                "the-keys-of-tenant",
+                "keys-verify-tokens-at-once",
                 "The keys of tenant access and of gateways verify tokens at once, unless `delay_new` and "
                 "`delay_old` are described",
                 "no delay is documented",
             ),
             Claim(
-                "tenant-access-is-disabled",
+                "defaults-of-tenant-access",
                 "Tenant access is disabled unless described otherwise, and `gitAccess` enabled; the default"
                 " world enables both",
                 "how a new service begins was not recorded",
@@ -895,25 +895,25 @@ SECTIONS: Final = (
 # Which claim an operation belongs to: the first pattern that fits `METHOD path`, where `*` stands for anything and
 # {service} for the path of a service. Each operation is called by test_coverage too.
 OPERATIONS: Final = (
-    ("GET metadata/endpoints", "azure-subscriptions-resource-groups"),
-    ("GET */providers/Microsoft.Authorization/permissions", "what-the-caller-may"),
+    ("GET metadata/endpoints", "azure-subscriptions-and-groups"),
+    ("GET */providers/Microsoft.Authorization/permissions", "permissions-of-the-caller"),
     ("GET */providers/Microsoft.Authorization/roleAssignments*", "role-assignments-at-a-scope"),
-    ("GET */providers/Microsoft.Authorization/roleDefinitions*", "role-definitions-by-name"),
-    ("GET {service}/products/{product}/subscriptions", "lists-of-a-product"),
-    ("GET {service}/users/{user}/subscriptions*", "lists-of-a-product"),
-    ("* {service}/subscriptions*", "apim-subscriptions-list-get"),
+    ("GET */providers/Microsoft.Authorization/roleDefinitions*", "role-definitions"),
+    ("GET {service}/products/{product}/subscriptions", "apim-subscriptions-of-a-product-or-user"),
+    ("GET {service}/users/{user}/subscriptions*", "apim-subscriptions-of-a-product-or-user"),
+    ("* {service}/subscriptions*", "apim-subscriptions"),
     ("GET {service}/apis/{api}/operations*", "operations-of-an-api"),
-    ("GET {service}/apis*", "the-service-and-both"),
-    ("GET {service}/products*", "the-service-and-both"),
-    ("GET {service}", "the-service-and-both"),
-    ("GET */providers/Microsoft.ApiManagement/service", "the-service-and-both"),
-    ("* {service}/namedValues*", "list-get-head-create"),
-    ("GET {service}/tenant", "the-list-of-tenant"),
-    ("* {service}/tenant/*", "tenant-access-access-and-gitaccess"),
-    ("* {service}/gateways*", "self-hosted-gateways-list"),
+    ("GET {service}/apis*", "the-service-and-its-lists"),
+    ("GET {service}/products*", "the-service-and-its-lists"),
+    ("GET {service}", "the-service-and-its-lists"),
+    ("GET */providers/Microsoft.ApiManagement/service", "the-service-and-its-lists"),
+    ("* {service}/namedValues*", "named-values"),
+    ("GET {service}/tenant", "list-of-tenant-accesses"),
+    ("* {service}/tenant/*", "tenant-access"),
+    ("* {service}/gateways*", "self-hosted-gateways"),
     ("* {service}/users*", "users-get-and-head"),
-    ("* subscriptions*", "azure-subscriptions-resource-groups"),
-    ("GET tenants", "azure-subscriptions-resource-groups"),
-    ("* secrets*", "set-get-versions-update"),
-    ("* deletedsecrets*", "set-get-versions-update"),
+    ("* subscriptions*", "azure-subscriptions-and-groups"),
+    ("GET tenants", "azure-subscriptions-and-groups"),
+    ("* secrets*", "secrets"),
+    ("* deletedsecrets*", "secrets"),
 )

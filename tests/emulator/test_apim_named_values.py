@@ -50,7 +50,7 @@ def value(small: SmallAzure) -> str:
 # the official client
 
 
-@pytest.mark.witness("list-get-head-create")
+@pytest.mark.witness("named-values")
 def test_the_client_creates_reads_updates_and_deletes_a_secret_one(client: ApiManagementClient) -> None:
     wanted = NamedValueCreateContract(display_name="backend-key", value="hush", secret=True, tags=["a", "b"])
     made: Any = client.named_value.begin_create_or_update(*SERVICE, "backend-key", wanted).result()
@@ -69,7 +69,7 @@ def test_the_client_creates_reads_updates_and_deletes_a_secret_one(client: ApiMa
         client.named_value.get(*SERVICE, "backend-key")
 
 
-@pytest.mark.witness("put-201-or-200-patch")
+@pytest.mark.witness("statuses-of-named-values")
 def test_the_client_gets_a_412_for_a_tag_that_is_not_current(client: ApiManagementClient) -> None:
     wanted = NamedValueCreateContract(display_name="k", value="v", secret=True)
     client.named_value.begin_create_or_update(*SERVICE, "k", wanted).result()
@@ -98,12 +98,12 @@ def test_the_client_waits_for_writes_that_are_only_accepted(
 # statuses and tags
 
 
-@pytest.mark.witness("put-201-or-200-patch")
+@pytest.mark.witness("statuses-of-named-values")
 def test_put_is_201_for_a_new_one_and_200_for_one_that_is_there(small: SmallAzure) -> None:
     assert [put(small).status, put(small, value="other").status] == [201, 200]
 
 
-@pytest.mark.witness("put-201-or-200-patch")
+@pytest.mark.witness("statuses-of-named-values")
 def test_a_real_change_moves_the_etag_and_none_keeps_it(small: SmallAzure) -> None:
     first = put(small).headers["ETag"]
     assert patch(small, value="hush").headers["ETag"] == first
@@ -113,7 +113,7 @@ def test_a_real_change_moves_the_etag_and_none_keeps_it(small: SmallAzure) -> No
     assert [answer.headers["ETag"] for answer in told] == [moved] * 3
 
 
-@pytest.mark.witness("put-201-or-200-patch")
+@pytest.mark.witness("statuses-of-named-values")
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_a_stale_tag_is_a_412_and_changes_nothing(small: SmallAzure, method: str) -> None:
     stale = put(small).headers["ETag"]
@@ -124,13 +124,13 @@ def test_a_stale_tag_is_a_412_and_changes_nothing(small: SmallAzure, method: str
     assert value(small) == "theirs"
 
 
-@pytest.mark.witness("put-201-or-200-patch")
+@pytest.mark.witness("statuses-of-named-values")
 def test_without_if_match_patch_and_delete_are_refused(small: SmallAzure) -> None:
     put(small)
     assert [patch(small, None, value="x").status, small.ask("DELETE", ONE).status] == [400, 400]
 
 
-@pytest.mark.witness("put-201-or-200-patch")
+@pytest.mark.witness("statuses-of-named-values")
 def test_deleting_is_an_empty_200_and_deleting_what_is_gone_a_204(small: SmallAzure) -> None:
     put(small)
     assert [small.ask("DELETE", ONE, match="*").status for _ in range(2)] == [200, 204]
@@ -140,7 +140,7 @@ def test_deleting_is_an_empty_200_and_deleting_what_is_gone_a_204(small: SmallAz
 # who sees the value
 
 
-@pytest.mark.witness("a-secrets-value-is-told")
+@pytest.mark.witness("a-secret-named-values-value")
 def test_a_secrets_value_is_told_by_list_value_alone(small: SmallAzure) -> None:
     answers = [put(small), patch(small, tags=["x"]), small.ask("GET", ONE), small.ask("GET", "namedValues")]
     assert [answer for answer in answers if b"hush" in answer.body or b'"value": null' in answer.body] == []
@@ -148,7 +148,7 @@ def test_a_secrets_value_is_told_by_list_value_alone(small: SmallAzure) -> None:
     assert "hush" not in str(small.service.snapshot())
 
 
-@pytest.mark.witness("a-secrets-value-is-told")
+@pytest.mark.witness("a-secret-named-values-value")
 def test_a_plain_ones_value_is_told_by_every_answer(small: SmallAzure) -> None:
     put(small, secret=False, value="open")
     assert content(small.ask("GET", ONE))["properties"]["value"] == "open"
@@ -163,7 +163,7 @@ def test_writes_echo_a_secret_only_when_switched() -> None:
     assert "value" not in content(small.ask("GET", ONE))["properties"]
 
 
-@pytest.mark.witness("one-that-a-key", "refreshsecret-of-a-named")
+@pytest.mark.witness("a-named-value-from-a-vault", "refresh-of-a-named-value")
 def test_one_that_a_vault_holds_tells_which_secret_and_no_value(small: SmallAzure) -> None:
     secret = "https://shop-kv.vault.azure.net/secrets/backend"
     small.ask("PUT", ONE, {"properties": {"displayName": "k", "keyVault": {"secretIdentifier": secret}}})
@@ -175,7 +175,7 @@ def test_one_that_a_vault_holds_tells_which_secret_and_no_value(small: SmallAzur
 # what is refused
 
 
-@pytest.mark.witness("limits-of-displayname-value")
+@pytest.mark.witness("limits-of-named-values")
 @pytest.mark.parametrize(
     ("changes", "target"),
     [
@@ -196,26 +196,26 @@ def test_a_wrong_field_is_named_and_nothing_is_created(small: SmallAzure, change
     assert small.ask("GET", ONE).status == 404
 
 
-@pytest.mark.witness("limits-of-displayname-value")
+@pytest.mark.witness("limits-of-named-values")
 def test_the_limits_themselves_are_allowed(small: SmallAzure) -> None:
     assert put(small, displayName="x" * 256, value="x" * 4096, tags=["x"] * 32).status == 201
 
 
-@pytest.mark.witness("limits-of-displayname-value")
+@pytest.mark.witness("limits-of-named-values")
 def test_a_display_name_is_unique_in_its_service(small: SmallAzure) -> None:
     put(small)
     assert put(small, "namedValues/another").status == 400
     assert put(small, "namedValues/another", displayName="another").status == 201
 
 
-@pytest.mark.witness("refreshsecret-of-a-named")
+@pytest.mark.witness("refresh-of-a-named-value")
 def test_refreshing_from_a_vault_is_refused_by_name(small: SmallAzure) -> None:
     put(small)
     refused = error_of(small.ask("POST", f"{ONE}/refreshSecret"))
     assert refused["code"] == "NotSupportedByEmulator" and "refreshSecret" in refused["message"]
 
 
-@pytest.mark.witness("actions-namedvalues-read-write")
+@pytest.mark.witness("actions-of-named-values")
 @pytest.mark.parametrize(
     ("method", "path", "action"),
     [

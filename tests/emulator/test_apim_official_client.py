@@ -65,7 +65,7 @@ def keys(client: ApiManagementClient, sid: str) -> tuple[str | None, str | None]
     return told.primary_key, told.secondary_key
 
 
-@pytest.mark.witness("apim-subscriptions-list-get")
+@pytest.mark.witness("apim-subscriptions")
 def test_the_client_pages_through_more_than_a_hundred(azure: RunningEmulator, client: ApiManagementClient) -> None:
     many = copy.deepcopy(seed.default_description())
     many["services"][0]["subscriptions"] += [{"sid": f"s{number}", "scope": "/apis"} for number in range(244)]
@@ -79,7 +79,7 @@ def test_the_client_pages_through_more_than_a_hundred(azure: RunningEmulator, cl
     assert [len(page) for page in pages] == [120, 120, 11]
 
 
-@pytest.mark.witness("apim-subscriptions-list-get")
+@pytest.mark.witness("apim-subscriptions")
 def test_the_client_reads_one_without_its_keys(client: ApiManagementClient) -> None:
     found: Any = client.subscription.get(*SERVICE, "contoso")
     assert (found.name, found.display_name, found.state) == ("contoso", "Contoso", "active")
@@ -88,7 +88,7 @@ def test_the_client_reads_one_without_its_keys(client: ApiManagementClient) -> N
     assert all(keys(client, "contoso"))
 
 
-@pytest.mark.witness("apim-subscriptions-list-get")
+@pytest.mark.witness("apim-subscriptions")
 def test_the_client_creates_with_chosen_keys_and_gets_them_echoed(client: ApiManagementClient) -> None:
     wanted = SubscriptionCreateParameters(scope="/products/gold", display_name="New", primary_key="chosen")
     made: Any = client.subscription.create_or_update(*SERVICE, "new one", wanted)
@@ -97,7 +97,7 @@ def test_the_client_creates_with_chosen_keys_and_gets_them_echoed(client: ApiMan
     assert keys(client, "new one") == ("chosen", made.secondary_key)
 
 
-@pytest.mark.witness("412-preconditionfailed-for-a-stale")
+@pytest.mark.witness("412-for-a-stale-tag")
 def test_the_client_updates_with_the_etag_it_read_once_and_gets_a_412_the_second_time(
     client: ApiManagementClient,
 ) -> None:
@@ -113,7 +113,7 @@ def test_the_client_updates_with_the_etag_it_read_once_and_gets_a_412_the_second
     assert keys(client, "contoso")[1] == "set-by-the-client"
 
 
-@pytest.mark.witness("apim-subscriptions-list-get")
+@pytest.mark.witness("apim-subscriptions")
 def test_the_client_regenerates_each_slot_alone_and_the_etag_moves(client: ApiManagementClient) -> None:
     before, tags = keys(client, "contoso"), [etag(client, "contoso")]
     client.subscription.regenerate_primary_key(*SERVICE, "contoso")
@@ -127,7 +127,7 @@ def test_the_client_regenerates_each_slot_alone_and_the_etag_moves(client: ApiMa
     assert len(set(tags)) == 3
 
 
-@pytest.mark.witness("apim-subscriptions-list-get")
+@pytest.mark.witness("apim-subscriptions")
 def test_the_client_deletes_and_deleting_again_is_no_error(client: ApiManagementClient) -> None:
     client.subscription.delete(*SERVICE, "contoso", etag(client, "contoso"))
     with pytest.raises(ResourceNotFoundError, match=r"Subscription not found\.") as missing:
@@ -136,7 +136,7 @@ def test_the_client_deletes_and_deleting_again_is_no_error(client: ApiManagement
     client.subscription.delete(*SERVICE, "contoso", "*")
 
 
-@pytest.mark.witness("apim-subscriptions-list-get")
+@pytest.mark.witness("apim-subscriptions")
 def test_the_client_asks_for_the_entity_tag_alone(client: ApiManagementClient) -> None:
     assert client.subscription.get_entity_tag(*SERVICE, "contoso") is True
     with pytest.raises(ResourceNotFoundError):
@@ -173,7 +173,7 @@ def test_all_services_are_listed_as_far_as_one_may_read_them_unless_switched(
         list(client.api_management_service.list())
 
 
-@pytest.mark.witness("the-service-and-both")
+@pytest.mark.witness("the-service-and-its-lists")
 def test_the_client_reads_products_and_their_apis_and_subscriptions(client: ApiManagementClient) -> None:
     products = {item.name: item.subscription_required for item in client.product.list_by_service(*SERVICE)}
     assert products == {"gold": True, "silver": True, "free": False}
@@ -187,7 +187,7 @@ def names(found: Any) -> list[str]:
     return [item.name for item in found]
 
 
-@pytest.mark.witness("filters", "lists-of-a-product")
+@pytest.mark.witness("filters", "apim-subscriptions-of-a-product-or-user")
 def test_the_client_filters_and_pages_every_list_of_apim_subscriptions(client: ApiManagementClient) -> None:
     words = "contains(displayName,'i') and not (productId eq 'gold')"
     assert names(client.subscription.list(*SERVICE, filter=words)) == ["master", "northwind", "tailspin"]
@@ -200,7 +200,7 @@ def test_the_client_filters_and_pages_every_list_of_apim_subscriptions(client: A
     assert names(client.user_subscription.list(*SERVICE, "contoso", filter="state eq 'suspended'")) == []
 
 
-@pytest.mark.witness("lists-of-a-product")
+@pytest.mark.witness("apim-subscriptions-of-a-product-or-user")
 def test_the_client_reads_one_as_its_users(client: ApiManagementClient) -> None:
     found: Any = client.user_subscription.get(*SERVICE, "contoso", "contoso")
     assert found.id.endswith("/users/contoso/subscriptions/contoso")
@@ -242,7 +242,7 @@ def test_a_service_that_does_not_exist_is_an_error_of_the_clients_own_class(clie
         client.subscription.get("rg", "nowhere", "contoso")
 
 
-@pytest.mark.witness("403-authorizationfailed-names-client")
+@pytest.mark.witness("403-names-who-and-what")
 def test_without_the_role_the_client_is_told_which_action_where(azure: RunningEmulator, connect: Connect) -> None:
     reader = connect(seed.READER, seed.READER_SECRET)
     scope = (
@@ -288,7 +288,7 @@ def test_every_request_of_the_client_was_understood(azure: RunningEmulator, clie
     assert statuses == {200, 201}
 
 
-@pytest.mark.witness("412-for-a-write")
+@pytest.mark.witness("412-for-parallel-writes-of-an-owner")
 def test_a_write_beside_a_slow_one_of_the_same_product_is_a_412(
     azure: RunningEmulator, client: ApiManagementClient
 ) -> None:

@@ -16,7 +16,7 @@ def azure() -> SmallAzure:
     return SmallAzure()
 
 
-@pytest.mark.witness("the-service-and-both")
+@pytest.mark.witness("the-service-and-its-lists")
 def test_a_service_tells_its_gateways_regions_and_etag(azure: SmallAzure) -> None:
     answer = azure.ask("GET", "")
     form = content(answer)
@@ -58,7 +58,7 @@ def test_two_fields_of_a_service_came_in_2022(azure: SmallAzure, version: str, h
     assert ("natGatewayState" in properties) is ("outboundPublicIPAddresses" in properties) is has
 
 
-@pytest.mark.witness("the-service-and-both")
+@pytest.mark.witness("the-service-and-its-lists")
 @pytest.mark.parametrize("path", [BY_SUBSCRIPTION, BY_GROUP])
 def test_service_lists_hold_a_value_alone(azure: SmallAzure, path: str) -> None:
     answer = azure.ask("GET", path)
@@ -79,7 +79,7 @@ def test_a_group_lists_its_own_services_only() -> None:
     assert [item["name"] for item in everywhere] == ["one", "two"]
 
 
-@pytest.mark.witness("the-service-and-both")
+@pytest.mark.witness("the-service-and-its-lists")
 def test_products_tell_whether_they_are_open_and_which_apis_they_hold(azure: SmallAzure) -> None:
     products = content(azure.ask("GET", "products"))
     required = {item["name"]: item["properties"]["subscriptionRequired"] for item in products["value"]}

@@ -32,7 +32,7 @@ def put(azure: SmallAzure, match: str | None = "*", **properties: Any) -> Answer
     return azure.ask("PUT", PATH, {"properties": properties}, match=match)
 
 
-@pytest.mark.witness("tenant-access-is-disabled")
+@pytest.mark.witness("defaults-of-tenant-access")
 def test_tenant_access_is_there_disabled_and_git_enabled_unless_described_otherwise() -> None:
     azure = SmallAzure()
     found = {name: content(azure.ask("GET", f"tenant/{name}")) for name in ("access", "gitAccess")}
@@ -48,12 +48,12 @@ def test_a_tenant_access_of_another_name_is_not_found() -> None:
     assert (answer.status, error_of(answer)["code"]) == (404, "ResourceNotFound")
 
 
-@pytest.mark.witness("the-list-of-tenant")
+@pytest.mark.witness("list-of-tenant-accesses")
 def test_the_list_of_tenant_accesses_is_empty_although_there_are_two() -> None:
     assert content(SmallAzure().ask("GET", "tenant")) == {"value": [], "count": 0}
 
 
-@pytest.mark.witness("get-has-both-keys")
+@pytest.mark.witness("keys-in-answers-of-tenant-access")
 @pytest.mark.parametrize("version", LATER)
 def test_a_get_has_both_keys_as_null_from_2021_on(version: str) -> None:
     properties = content(SmallAzure().ask("GET", PATH, version=version))["properties"]
@@ -65,7 +65,7 @@ def test_a_get_has_no_key_fields_before() -> None:
     assert properties == {"principalId": "integration", "enabled": False}
 
 
-@pytest.mark.witness("get-has-both-keys")
+@pytest.mark.witness("keys-in-answers-of-tenant-access")
 @pytest.mark.parametrize("version", LATER)
 def test_a_patch_echoes_the_real_keys_from_2021_on(version: str) -> None:
     azure = SmallAzure()
@@ -76,7 +76,7 @@ def test_a_patch_echoes_the_real_keys_from_2021_on(version: str) -> None:
     assert answer.headers["ETag"] == etag(azure)
 
 
-@pytest.mark.witness("get-has-both-keys")
+@pytest.mark.witness("keys-in-answers-of-tenant-access")
 def test_a_patch_is_an_empty_204_up_to_2019_and_a_put_is_not_known_there() -> None:
     azure = SmallAzure()
     answer = patch(azure, True, version="2019-12-01")
@@ -86,7 +86,7 @@ def test_a_patch_is_an_empty_204_up_to_2019_and_a_put_is_not_known_there() -> No
     assert (refused.status, error_of(refused)["code"]) == (501, "NotSupportedByEmulator")
 
 
-@pytest.mark.witness("listsecrets-is-flat-with-the-id")
+@pytest.mark.witness("list-secrets-of-tenant-access")
 def test_the_secrets_are_flat_with_a_short_id_and_the_etag() -> None:
     azure = SmallAzure()
     answer = azure.ask("POST", f"{PATH}/listSecrets")
@@ -99,7 +99,7 @@ def test_the_secrets_are_flat_with_a_short_id_and_the_etag() -> None:
     assert answer.headers["ETag"] == etag(azure)
 
 
-@pytest.mark.witness("their-etag-is-a-rowversion")
+@pytest.mark.witness("etag-of-tenant-access")
 def test_a_tenants_etag_is_a_rowversion_and_eight_zero_bytes() -> None:
     raw = base64.b64decode(etag(SmallAzure()).strip('"'), validate=True)
     assert len(raw) == 16
@@ -107,7 +107,7 @@ def test_a_tenants_etag_is_a_rowversion_and_eight_zero_bytes() -> None:
     assert int.from_bytes(raw[:8], "big") > 0
 
 
-@pytest.mark.witness("their-etag-is-a-rowversion")
+@pytest.mark.witness("etag-of-tenant-access")
 def test_each_regenerate_is_an_empty_204_without_etag_and_moves_its_slot_and_the_tag() -> None:
     azure = SmallAzure()
     before, tags = keys(azure), [etag(azure)]
@@ -131,14 +131,14 @@ def test_git_keys_are_regenerated_under_either_path_and_leave_the_others_alone()
     assert keys(azure) == access
 
 
-@pytest.mark.witness("debugging-a-self-hosted")
+@pytest.mark.witness("more-of-self-hosted-gateways")
 def test_git_under_access_is_refused_by_name() -> None:
     refused = SmallAzure().ask("POST", "tenant/access/git/regeneratePrimaryKey")
     assert (refused.status, error_of(refused)["code"]) == (501, "NotSupportedByEmulator")
     assert "git/ under tenant/access" in error_of(refused)["message"]
 
 
-@pytest.mark.witness("their-etag-is-a-rowversion")
+@pytest.mark.witness("etag-of-tenant-access")
 def test_a_patch_that_changes_nothing_keeps_the_tenants_etag() -> None:
     azure = SmallAzure()
     tag = etag(azure)
@@ -146,7 +146,7 @@ def test_a_patch_that_changes_nothing_keeps_the_tenants_etag() -> None:
     assert patch(azure, True).headers["ETag"] != tag
 
 
-@pytest.mark.witness("put-and-patch-need")
+@pytest.mark.witness("tenant-access-writes-need-if-match")
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_a_tenants_write_needs_if_match_unless_switched(method: str) -> None:
     body = {"properties": {"enabled": True}}
@@ -155,7 +155,7 @@ def test_a_tenants_write_needs_if_match_unless_switched(method: str) -> None:
     assert SmallAzure(switches={"strict_if_match": False}).ask(method, PATH, body).status == 200
 
 
-@pytest.mark.witness("put-and-patch-need")
+@pytest.mark.witness("tenant-access-writes-need-if-match")
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_a_tenants_write_with_a_stale_tag_is_a_412_and_changes_nothing(method: str) -> None:
     azure = SmallAzure()
@@ -166,7 +166,7 @@ def test_a_tenants_write_with_a_stale_tag_is_a_412_and_changes_nothing(method: s
     assert azure.service.credentials.access.enabled is False
 
 
-@pytest.mark.witness("a-put-sets-chosen")
+@pytest.mark.witness("a-put-sets-tenant-access")
 def test_a_put_sets_chosen_keys_and_keeps_what_it_does_not_name() -> None:
     azure = SmallAzure()
     before = keys(azure)
@@ -208,7 +208,7 @@ def test_wrong_fields_of_a_tenants_write_are_named_without_their_values() -> Non
     assert [detail["target"] for detail in error_of(wrong)["details"]] == ["primaryKey"]
 
 
-@pytest.mark.witness("400-methodnotallowedinpricingtier-where-the-tier")
+@pytest.mark.witness("400-where-the-tier-has-none")
 def test_tenant_access_is_not_in_the_tier_consumption() -> None:
     services = [{"name": "shop-apim", "sku": "Consumption"}]
     for method, path in (("GET", "tenant"), ("GET", PATH), ("POST", f"{PATH}/listSecrets")):

@@ -65,7 +65,7 @@ def test_the_expiry_in_a_users_token_has_twelve_digits_and_fourteen_when_switche
     assert token(azure).split("&")[1] == "202601200304"
 
 
-@pytest.mark.witness("a-tokens-expiry-may")
+@pytest.mark.witness("expiry-of-a-gateways-token")
 def test_a_users_token_lives_thirty_days_at_most() -> None:
     answer = SmallAzure().ask(
         "POST", "users/ada/token", {"properties": {"keyType": "primary", "expiry": "2026-03-01T00:00:00Z"}}

@@ -32,7 +32,7 @@ def permissions(azure: SmallAzure, scope: str, client: str = CLIENT) -> Any:
     return content(answer)["value"]
 
 
-@pytest.mark.witness("what-the-caller-may")
+@pytest.mark.witness("permissions-of-the-caller")
 def test_permissions_are_those_of_the_roles_held_at_the_scope_or_above() -> None:
     azure = azure_with(("Reads roles", f"/subscriptions/{AZURE}"), ("Sets keys", SERVICE))
     reading = {
@@ -75,7 +75,7 @@ def test_listing_permissions_needs_a_role_unless_switched() -> None:
     assert len(permissions(azure, SERVICE)) == 1
 
 
-@pytest.mark.witness("what-the-caller-may")
+@pytest.mark.witness("permissions-of-the-caller")
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -179,7 +179,7 @@ def definitions(azure: SmallAzure, words: str) -> Any:
     return content(azure.ask("GET", path, version=RBAC, query={"$filter": words}))["value"]
 
 
-@pytest.mark.witness("role-definitions-by-name")
+@pytest.mark.witness("role-definitions")
 def test_role_definitions_tell_their_permissions_by_name_and_by_type(roles: SmallAzure) -> None:
     (custom,) = definitions(roles, "roleName eq 'Sets keys'")
     assert custom["properties"]["type"] == "CustomRole"
@@ -206,7 +206,7 @@ def test_a_role_definition_that_does_not_exist_is_a_404(roles: SmallAzure) -> No
     assert (answer.status, error_of(answer)["code"]) == (404, "RoleDefinitionDoesNotExist")
 
 
-@pytest.mark.witness("query-parameters-and-every")
+@pytest.mark.witness("unknown-query-parameters")
 @pytest.mark.parametrize("kind", ["roleAssignments", "roleDefinitions"])
 @pytest.mark.parametrize("words", ["asTarget()", "createdBy eq 'me'", "atScope() or atScope()"])
 def test_other_filters_of_roles_are_refused_by_name(roles: SmallAzure, kind: str, words: str) -> None:
@@ -216,7 +216,7 @@ def test_other_filters_of_roles_are_refused_by_name(roles: SmallAzure, kind: str
     assert words in error_of(answer)["message"]
 
 
-@pytest.mark.witness("role-assignments-at-a-scope", "what-the-caller-may")
+@pytest.mark.witness("role-assignments-at-a-scope", "permissions-of-the-caller")
 def test_a_vault_is_a_scope_too_if_it_exists() -> None:
     vaults = f"{GROUP}/providers/Microsoft.KeyVault/vaults"
     everywhere = f"/subscriptions/{AZURE}"

@@ -32,7 +32,7 @@ def call(azure: SmallAzure, method: str, sid: str, body: bytes = BODY, match: st
 RENAME = b'{"properties": {"displayName": "Renamed"}}'
 
 
-@pytest.mark.witness("412-for-a-write")
+@pytest.mark.witness("412-for-parallel-writes-of-an-owner")
 @pytest.mark.parametrize("sid", ["contoso", "tailspin", "ada-too"])
 def test_a_write_that_shares_product_or_owner_with_one_under_way_is_a_412_and_changes_nothing(
     azure: SmallAzure, sid: str
@@ -46,7 +46,7 @@ def test_a_write_that_shares_product_or_owner_with_one_under_way_is_a_412_and_ch
     assert azure.patch(sid, {"displayName": "Renamed"}, before).status == 200
 
 
-@pytest.mark.witness("412-for-a-write")
+@pytest.mark.witness("412-for-parallel-writes-of-an-owner")
 @pytest.mark.parametrize("moved", ["scope", "ownerId"])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_write_that_moves_to_another_product_or_owner_shares_that_one_too(

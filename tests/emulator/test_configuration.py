@@ -45,7 +45,7 @@ class Site:
         return [(row["identity"], row["slot"], row["reason"], row["calls"]) for row in rows]
 
 
-@pytest.mark.witness("a-self-hosted-gateway", "where-self-hosted-gateways")
+@pytest.mark.witness("a-self-hosted-gateway-signs-in", "where-self-hosted-gateways-sign-in")
 @pytest.mark.parametrize("slot", SLOTS)
 def test_a_gateways_token_signs_it_in_with_either_key(slot: Slot) -> None:
     site = Site()
@@ -54,7 +54,7 @@ def test_a_gateways_token_signs_it_in_with_either_key(slot: Slot) -> None:
     assert site.told() == [("gw1", slot, "ok", 1)]
 
 
-@pytest.mark.witness("a-self-hosted-gateway", "where-self-hosted-gateways")
+@pytest.mark.witness("a-self-hosted-gateway-signs-in", "where-self-hosted-gateways-sign-in")
 def test_an_expired_token_of_a_gateway_is_refused() -> None:
     site = Site()
     header = site.token(digits="202601050900")
@@ -65,7 +65,7 @@ def test_an_expired_token_of_a_gateway_is_refused() -> None:
     assert site.told() == [("gw1", "primary", "ok", 1), ("gw1", "primary", "expired", 1)]
 
 
-@pytest.mark.witness("a-self-hosted-gateway")
+@pytest.mark.witness("a-self-hosted-gateway-signs-in")
 def test_other_tokens_are_refused_with_a_401_and_booked_with_their_reason() -> None:
     site = Site()
     tenants = site.credentials.access.keys.primary
@@ -116,7 +116,7 @@ def test_a_described_delay_holds_for_a_gateways_keys() -> None:
     assert seen == [(200, 401), (200, 200), (401, 200)]
 
 
-@pytest.mark.witness("paths-of-direct-management")
+@pytest.mark.witness("unknown-paths-of-direct-management")
 def test_anything_but_a_get_is_refused_by_name_and_is_no_sign_in() -> None:
     site = Site()
     answer = site.sign_in(site.token(), "POST")

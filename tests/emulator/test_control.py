@@ -268,7 +268,7 @@ def test_the_gateway_counts_calls_by_slot_and_agent_until_it_is_reset(azure: Run
     assert azure.gateway()["outcomes"] == {}
 
 
-@pytest.mark.witness("get-emulator-keys-and-post")
+@pytest.mark.witness("keys-and-portal-of-other-credentials")
 def test_a_person_in_the_portal_writes_tenant_and_gateway_keys_too(azure: RunningEmulator) -> None:
     tenant, git, oslo = (
         azure.tenant_keys(SHOP),
@@ -284,7 +284,7 @@ def test_a_person_in_the_portal_writes_tenant_and_gateway_keys_too(azure: Runnin
     assert [slot for slot in oslo if oslo[slot] != after[1][slot]] == ["secondary"]
 
 
-@pytest.mark.witness("get-emulator-keys-and-post")
+@pytest.mark.witness("keys-and-portal-of-other-credentials")
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
@@ -301,7 +301,7 @@ def test_keys_of_nobody_are_refused_in_a_sentence(azure: RunningEmulator, query:
         azure.control("GET", f"keys?{query}")
 
 
-@pytest.mark.witness("get-emulator-signins-counts")
+@pytest.mark.witness("sign-ins-are-counted")
 def test_sign_ins_are_counted_over_tls_until_they_are_reset(azure: RunningEmulator) -> None:
     tenant, oslo = azure.tenant_keys(SHOP)["secondary"], azure.gateway_keys(SHOP, "gw-oslo")["primary"]
     path = "subscriptions/0/resourceGroups/0/providers/Microsoft.ApiManagement/service/0/users?api-version=2021-08-01"

@@ -55,7 +55,7 @@ def gateway_keys(client: ApiManagementClient) -> tuple[str, str]:
     return told.primary, told.secondary
 
 
-@pytest.mark.witness("tenant-access-access-and-gitaccess")
+@pytest.mark.witness("tenant-access")
 def test_the_client_reads_and_switches_tenant_access_by_its_etag(client: ApiManagementClient) -> None:
     found: Any = client.tenant_access.get(*ACCESS)
     assert (found.name, found.principal_id, found.enabled) == ("access", "integration", True)
@@ -69,7 +69,7 @@ def test_the_client_reads_and_switches_tenant_access_by_its_etag(client: ApiMana
     assert list(client.tenant_access.list_by_service(*SERVICE)) == []
 
 
-@pytest.mark.witness("tenant-access-access-and-gitaccess")
+@pytest.mark.witness("tenant-access")
 def test_the_client_regenerates_each_tenant_key_alone_and_the_etag_moves(client: ApiManagementClient) -> None:
     before, tags = keys(client), [etag(client)]
     client.tenant_access.regenerate_primary_key(*ACCESS)
@@ -85,7 +85,7 @@ def test_the_client_regenerates_each_tenant_key_alone_and_the_etag_moves(client:
     assert (told.id, told.principal_id, told.enabled) == ("/tenant/access", "integration", True)
 
 
-@pytest.mark.witness("tenant-access-access-and-gitaccess")
+@pytest.mark.witness("tenant-access")
 def test_the_client_sets_a_tenant_key_of_its_choice(client: ApiManagementClient) -> None:
     before = keys(client)
     wanted = AccessInformationCreateParameters(secondary_key="chosen-by-the-client", enabled=True)
@@ -94,7 +94,7 @@ def test_the_client_sets_a_tenant_key_of_its_choice(client: ApiManagementClient)
     assert keys(client) == (before[0], "chosen-by-the-client")
 
 
-@pytest.mark.witness("tenant-access-access-and-gitaccess")
+@pytest.mark.witness("tenant-access")
 def test_the_client_regenerates_git_keys(client: ApiManagementClient) -> None:
     access, before = keys(client), keys(client, "gitAccess")
     client.tenant_access_git.regenerate_primary_key(*SERVICE, "gitAccess")
@@ -105,7 +105,7 @@ def test_the_client_regenerates_git_keys(client: ApiManagementClient) -> None:
     assert found.principal_id == "git"
 
 
-@pytest.mark.witness("self-hosted-gateways-list")
+@pytest.mark.witness("self-hosted-gateways")
 def test_the_client_creates_changes_lists_and_deletes_a_gateway(client: ApiManagementClient) -> None:
     place = ResourceLocationDataContract(name="Bergen", country_or_region="Norway")
     made: Any = client.gateway.create_or_update(*SERVICE, "gw-bergen", GatewayContract(location_data=place))
@@ -120,7 +120,7 @@ def test_the_client_creates_changes_lists_and_deletes_a_gateway(client: ApiManag
         client.gateway.get(*SERVICE, "gw-bergen")
 
 
-@pytest.mark.witness("self-hosted-gateways-list")
+@pytest.mark.witness("self-hosted-gateways")
 def test_the_client_regenerates_each_gateway_key_alone(client: ApiManagementClient) -> None:
     before = gateway_keys(client)
     client.gateway.regenerate_key(*OSLO, GatewayKeyRegenerationRequestContract(key_type="secondary"))
@@ -131,7 +131,7 @@ def test_the_client_regenerates_each_gateway_key_alone(client: ApiManagementClie
     assert before[1] != between[1] == after[1]
 
 
-@pytest.mark.witness("self-hosted-gateways-list")
+@pytest.mark.witness("self-hosted-gateways")
 def test_the_client_is_given_a_gateways_token_that_follows_its_key(client: ApiManagementClient) -> None:
     def token(slot: str) -> str:
         made: Any = client.gateway.generate_token(*OSLO, GatewayTokenRequestContract(key_type=slot, expiry=SOON))

@@ -83,7 +83,7 @@ def test_a_default_credential_takes_the_certificate_that_the_environment_names(
         assert credential.get_token(ARM_SCOPE).token
 
 
-@pytest.mark.witness("one-assertion-is-good")
+@pytest.mark.witness("an-assertion-is-good-for-several-resources")
 def test_one_credential_gets_tokens_for_two_resources_with_one_assertion(azure: RunningEmulator) -> None:
     azure.seed(described(signers.ours()))
     with CertificateCredential(seed.TENANT, seed.CLIENT, certificate_data=signers.ours().both) as credential:
@@ -93,7 +93,7 @@ def test_one_credential_gets_tokens_for_two_resources_with_one_assertion(azure: 
     assert len({jwt.decode(token, options={"verify_signature": False})["aud"] for token in both}) == 2
 
 
-@pytest.mark.witness("an-assertion-of-another")
+@pytest.mark.witness("refused-assertions")
 def test_a_certificate_that_the_application_does_not_have_is_refused(azure: RunningEmulator) -> None:
     azure.seed(described(signers.ours()))
     with (
@@ -103,7 +103,7 @@ def test_a_certificate_that_the_application_does_not_have_is_refused(azure: Runn
         credential.get_token(ARM_SCOPE)
 
 
-@pytest.mark.witness("an-assertion-of-another")
+@pytest.mark.witness("refused-assertions")
 def test_a_certificate_that_has_expired_is_refused(azure: RunningEmulator) -> None:
     azure.seed(described(signers.expired()))
     with (
@@ -120,7 +120,7 @@ class ago(float):  # noqa: N801 - it reads as the word that it is
     """So many seconds before the test runs, which may be long after this table was made."""
 
 
-@pytest.mark.witness("an-assertion-of-another", "codes-700021-700023-and-50027")
+@pytest.mark.witness("refused-assertions", "codes-from-memory")
 @pytest.mark.parametrize(
     ("changes", "refused"),
     [
@@ -167,7 +167,7 @@ def test_two_thumbprints_of_different_certificates_name_none(world: World) -> No
     assert code(present(world, signed(claims(), header=header))) == 700027
 
 
-@pytest.mark.witness("an-assertion-of-another")
+@pytest.mark.witness("refused-assertions")
 def test_another_key_under_the_right_thumbprint_is_refused(world: World) -> None:
     answered = present(world, signed(claims(), by=signers.stranger(), under=signers.ours()))
     assert code(answered) == 700027

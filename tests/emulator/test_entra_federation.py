@@ -34,7 +34,7 @@ def minted(kind: Kind = "github", **asked: Any) -> str:
 # --- an unmodified azure-identity -----------------------------------------------------------------
 
 
-@pytest.mark.witness("federated-tokens-sign-in-where-issuer")
+@pytest.mark.witness("federated-tokens-sign-in")
 def test_azure_identity_signs_in_with_a_service_accounts_token(azure: RunningEmulator, tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(azure.federated_token("kubernetes"), encoding="utf-8")
@@ -54,7 +54,7 @@ def test_a_default_credential_finds_the_service_accounts_token(azure: RunningEmu
         assert credential.get_token(ARM_SCOPE).token
 
 
-@pytest.mark.witness("federated-tokens-sign-in-where-issuer")
+@pytest.mark.witness("federated-tokens-sign-in")
 def test_azure_identity_signs_in_with_what_a_workflow_is_given(azure: RunningEmulator) -> None:
     def ask() -> str:
         way = azure.way("github")
@@ -89,7 +89,7 @@ def test_a_workflow_asks_with_its_own_bearer_and_gets_githubs_own_audience_unles
     assert jwt.decode(told["value"], options={"verify_signature": False})["aud"] == "https://github.com/contoso"
 
 
-@pytest.mark.witness("two-issuers-of-federated")
+@pytest.mark.witness("two-issuers-of-federated-tokens")
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_issuer_publishes_the_key_that_signs_its_tokens(azure: RunningEmulator, kind: Kind) -> None:
     token = azure.federated_token(kind)
@@ -103,7 +103,7 @@ def test_each_issuer_publishes_the_key_that_signs_its_tokens(azure: RunningEmula
     assert requests.get(f"{issuer.rstrip('/')}/nothing", timeout=10).status_code == 404
 
 
-@pytest.mark.witness("two-issuers-of-federated")
+@pytest.mark.witness("two-issuers-of-federated-tokens")
 def test_a_token_of_no_issuer_cannot_be_asked_for(azure: RunningEmulator) -> None:
     with pytest.raises(ControlError, match="github, kubernetes"):
         azure.federated_token("gitlab")
@@ -114,7 +114,7 @@ def test_a_token_of_no_issuer_cannot_be_asked_for(azure: RunningEmulator) -> Non
 # --- the token endpoint, as a table ---------------------------------------------------------------
 
 
-@pytest.mark.witness("federated-tokens-sign-in-where-issuer", "codes-700021-700023-and-50027")
+@pytest.mark.witness("federated-tokens-sign-in", "codes-from-memory")
 @pytest.mark.parametrize(
     ("kind", "asked", "refused"),
     [
@@ -140,7 +140,7 @@ def test_issuer_subject_and_audience_must_be_those_of_one_federated_credential(
     assert code(present(world, minted(kind, **asked))) == refused
 
 
-@pytest.mark.witness("federated-tokens-sign-in-where-issuer")
+@pytest.mark.witness("federated-tokens-sign-in")
 def test_each_of_the_three_is_looked_for_in_the_same_credential(world: World) -> None:
     credentials = [
         {"issuer": "github", "subject": "repo:a/b:environment:one", "audience": "api://one"},
@@ -159,7 +159,7 @@ def forged(key: Any, kid: str) -> str:
     return jwt.encode(right, key, "RS256", headers={"kid": kid})
 
 
-@pytest.mark.witness("forged-and-changed-federated", "codes-700021-700023-and-50027")
+@pytest.mark.witness("refused-federated-tokens", "codes-from-memory")
 def test_a_forged_token_is_refused_under_the_issuers_key_id_and_under_another(world: World) -> None:
     theirs = federation.key_of("github").id
     assert code(present(world, forged(signers.stranger().key, theirs))) == 700027
@@ -169,14 +169,14 @@ def test_a_forged_token_is_refused_under_the_issuers_key_id_and_under_another(wo
     assert code(present(world, forged(federation.key_of("github").private, theirs))) is None
 
 
-@pytest.mark.witness("forged-and-changed-federated")
+@pytest.mark.witness("refused-federated-tokens")
 def test_a_token_whose_claims_were_changed_is_refused(world: World) -> None:
     other = minted(subject="repo:contoso/rotation:ref:refs/heads/other")
     head, _, signature = other.split(".")
     assert code(present(world, f"{head}.{minted().split('.')[1]}.{signature}")) == 700027
 
 
-@pytest.mark.witness("of-other-issuers-of-federated")
+@pytest.mark.witness("no-keys-of-other-issuers")
 def test_an_issuer_that_is_trusted_but_not_the_emulators_cannot_be_asked_for_its_keys() -> None:
     elsewhere = {"issuer": "https://oidc.example.org", "subject": "me"}
     description = seed.default_description()
@@ -185,7 +185,7 @@ def test_an_issuer_that_is_trusted_but_not_the_emulators_cannot_be_asked_for_its
     assert code(present(seed.build(description), token)) == 90061
 
 
-@pytest.mark.witness("codes-700021-700023-and-50027")
+@pytest.mark.witness("codes-from-memory")
 def test_an_application_without_federated_credentials_says_so() -> None:
     description = seed.default_description()
     del description["applications"][0]["federated_credentials"]

@@ -59,19 +59,19 @@ def test_both_slots_open_the_api_and_the_answer_never_holds_the_key(azure: Small
 # where the key is looked for
 
 
-@pytest.mark.witness("header-before-query-an-empty")
+@pytest.mark.witness("header-before-query")
 def test_the_query_is_looked_at_when_there_is_no_header(azure: SmallAzure) -> None:
     assert azure.call("/orders", query={"subscription-key": azure.keys("contoso")[0]}).status == 200
 
 
-@pytest.mark.witness("header-before-query-an-empty")
+@pytest.mark.witness("header-before-query")
 @pytest.mark.parametrize(("header", "body"), [("wrong", INVALID), ("", MISSING)])
 def test_the_header_wins_over_the_query_even_when_it_is_empty(azure: SmallAzure, header: str, body: str) -> None:
     answer = azure.call("/orders", header, query={"subscription-key": azure.keys("contoso")[0]})
     assert (answer.status, answer.body.decode()) == (401, body)
 
 
-@pytest.mark.witness("header-before-query-an-empty")
+@pytest.mark.witness("header-before-query")
 def test_an_api_with_names_of_its_own_ignores_the_usual_ones(azure: SmallAzure) -> None:
     value = azure.keys("contoso")[0]
     assert azure.call("/status", value).body.decode() == MISSING
@@ -83,7 +83,7 @@ def test_an_api_with_names_of_its_own_ignores_the_usual_ones(azure: SmallAzure) 
 # what a key opens
 
 
-@pytest.mark.witness("scopes-an-api-a-product")
+@pytest.mark.witness("scopes-at-a-gateway")
 @pytest.mark.parametrize(
     ("sid", "opens"),
     [
@@ -128,7 +128,7 @@ def test_a_change_of_scope_changes_what_the_key_opens(azure: SmallAzure) -> None
     assert azure.call("/orders/v2", value).status == 200
 
 
-@pytest.mark.witness("only-active-lets-in-an-expiry")
+@pytest.mark.witness("only-active-lets-in")
 @pytest.mark.parametrize("state", ["suspended", "expired", "submitted", "rejected", "cancelled"])
 def test_only_an_active_one_lets_anybody_in(azure: SmallAzure, state: str) -> None:
     value = azure.keys("contoso")[0]
@@ -140,7 +140,7 @@ def test_only_an_active_one_lets_anybody_in(azure: SmallAzure, state: str) -> No
     assert azure.call("/orders", value).status == 200
 
 
-@pytest.mark.witness("only-active-lets-in-an-expiry")
+@pytest.mark.witness("only-active-lets-in")
 def test_an_expiry_date_alone_shuts_nobody_out(azure: SmallAzure) -> None:
     azure.patch("contoso", {"expirationDate": "2026-01-06T00:00:00Z"})
     azure.world.clock.advance(7 * 86_400)
@@ -179,7 +179,7 @@ def test_there_a_wrong_key_proves_nothing_unless_switched(path: str) -> None:
 # propagation
 
 
-@pytest.mark.witness("each-gateway-accepts-a-new")
+@pytest.mark.witness("each-gateway-has-its-delays")
 def test_a_new_value_works_at_a_slow_gateway_only_after_its_delay(azure: SmallAzure) -> None:
     azure.patch("contoso", {"secondaryKey": "fresh"})
     assert azure.call("/orders", "fresh").status == 200
@@ -192,7 +192,7 @@ def test_a_new_value_works_at_a_slow_gateway_only_after_its_delay(azure: SmallAz
     assert azure.call("/orders", "fresh", host=EAST).status == 200
 
 
-@pytest.mark.witness("each-gateway-accepts-a-new")
+@pytest.mark.witness("each-gateway-has-its-delays")
 @pytest.mark.parametrize("how", ["regenerate", "set"])
 def test_an_old_value_is_refused_at_a_slow_gateway_only_after_its_delay(azure: SmallAzure, how: str) -> None:
     old = azure.keys("contoso")[0]
@@ -208,7 +208,7 @@ def test_an_old_value_is_refused_at_a_slow_gateway_only_after_its_delay(azure: S
     assert azure.outcomes() == {"dead-value": 2, "ok": 1}
 
 
-@pytest.mark.witness("a-clock-that-is-set")
+@pytest.mark.witness("a-clock-set-wrong-hastens-nothing")
 def test_a_clock_that_is_set_ahead_brings_no_news(azure: SmallAzure) -> None:
     azure.patch("contoso", {"secondaryKey": "fresh"})
     azure.world.clock.jump(3600)
@@ -243,7 +243,7 @@ def test_seeded_keys_work_everywhere_from_the_first_moment(azure: SmallAzure) ->
 # what is counted
 
 
-@pytest.mark.witness("calls-are-counted-by-service")
+@pytest.mark.witness("calls-are-counted")
 def test_each_call_is_counted_once_by_whose_key_where_and_how_it_ended(azure: SmallAzure) -> None:
     primary, secondary = azure.keys("contoso")
     azure.call("/orders", primary, agent="caller/a python")
@@ -263,7 +263,7 @@ def test_each_call_is_counted_once_by_whose_key_where_and_how_it_ended(azure: Sm
     }
 
 
-@pytest.mark.witness("calls-are-counted-by-service")
+@pytest.mark.witness("calls-are-counted")
 def test_refusals_of_dead_values_are_remembered_without_the_value(azure: SmallAzure) -> None:
     dead = azure.keys("contoso")[0]
     azure.ask("POST", "subscriptions/contoso/regeneratePrimaryKey")

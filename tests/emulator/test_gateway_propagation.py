@@ -34,7 +34,7 @@ def accepted(told: list[tuple[int, Write]], new: int, old: int, now: int) -> set
     }
 
 
-@pytest.mark.witness("each-gateway-accepts-a-new")
+@pytest.mark.witness("each-gateway-has-its-delays")
 @settings(derandomize=True, max_examples=300, deadline=None)
 @given(writes, st.integers(0, 8), st.integers(0, 8), st.booleans())
 def test_a_gateway_accepts_exactly_what_its_delays_let_it(

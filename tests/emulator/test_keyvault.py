@@ -55,7 +55,7 @@ def vault(connect: Callable[..., SecretClient]) -> SecretClient:
     return connect()
 
 
-@pytest.mark.witness("set-get-versions-update")
+@pytest.mark.witness("secrets")
 def test_a_secret_is_set_and_read_back_with_all_that_was_given(vault: SecretClient) -> None:
     expires = datetime(2026, 3, 1, tzinfo=UTC)
     made = vault.set_secret(
@@ -69,7 +69,7 @@ def test_a_secret_is_set_and_read_back_with_all_that_was_given(vault: SecretClie
     assert (read.properties.recovery_level, read.properties.recoverable_days) == ("Recoverable+Purgeable", 90)
 
 
-@pytest.mark.witness("set-get-versions-update")
+@pytest.mark.witness("secrets")
 def test_each_set_is_a_version_of_its_own_and_old_ones_stay_readable(
     azure: RunningEmulator, vault: SecretClient
 ) -> None:
@@ -82,13 +82,13 @@ def test_each_set_is_a_version_of_its_own_and_old_ones_stay_readable(
     assert vault.get_secret("a", second).properties.created_on == datetime(2026, 1, 5, 8, 1, tzinfo=UTC)
 
 
-@pytest.mark.witness("versions-are-listed-newest")
+@pytest.mark.witness("versions-newest-first")
 def test_versions_are_listed_newest_first_over_several_pages(vault: SecretClient) -> None:
     made = [vault.set_secret("a", str(number)).properties.version for number in range(60)]
     assert [found.version for found in vault.list_properties_of_secret_versions("a")] == made[::-1]
 
 
-@pytest.mark.witness("set-get-versions-update", "switch keyvault_empty_first_page")
+@pytest.mark.witness("secrets", "switch keyvault_empty_first_page")
 @pytest.mark.parametrize("empty_first_page", [False, True])
 def test_all_secrets_are_listed_over_several_pages(
     azure: RunningEmulator, vault: SecretClient, empty_first_page: bool
@@ -102,7 +102,7 @@ def test_all_secrets_are_listed_over_several_pages(
     assert pages == ([0] if empty_first_page else []) + [25, 25, 3]
 
 
-@pytest.mark.witness("set-get-versions-update")
+@pytest.mark.witness("secrets")
 def test_properties_of_a_version_can_be_changed_and_its_value_cannot(
     azure: RunningEmulator, vault: SecretClient
 ) -> None:
@@ -117,7 +117,7 @@ def test_properties_of_a_version_can_be_changed_and_its_value_cannot(
     assert "Operation get is not allowed on a disabled secret." in str(caught.value)
 
 
-@pytest.mark.witness("set-get-versions-update", "soft-delete")
+@pytest.mark.witness("secrets", "soft-delete")
 def test_a_deleted_secret_can_be_recovered_with_its_value(vault: SecretClient) -> None:
     vault.set_secret("a", "one")
     gone = vault.begin_delete_secret("a").result()
@@ -133,7 +133,7 @@ def test_a_deleted_secret_can_be_recovered_with_its_value(vault: SecretClient) -
     assert list(vault.list_deleted_secrets()) == []
 
 
-@pytest.mark.witness("set-get-versions-update", "soft-delete")
+@pytest.mark.witness("secrets", "soft-delete")
 def test_a_purged_secret_is_gone_and_its_name_free(vault: SecretClient) -> None:
     vault.set_secret("a", "one")
     vault.begin_delete_secret("a").wait()
@@ -144,7 +144,7 @@ def test_a_purged_secret_is_gone_and_its_name_free(vault: SecretClient) -> None:
     assert len(list(vault.list_properties_of_secret_versions("a"))) == 1
 
 
-@pytest.mark.witness("the-challenge-comes-before")
+@pytest.mark.witness("the-vaults-challenge")
 def test_the_first_write_goes_out_without_body_and_token_and_is_challenged(
     azure: RunningEmulator, vault: SecretClient
 ) -> None:
@@ -215,7 +215,7 @@ def desk() -> Desk:
     return Desk(seed.default_world())
 
 
-@pytest.mark.witness("the-challenge-comes-before")
+@pytest.mark.witness("the-vaults-challenge")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -265,7 +265,7 @@ def test_another_api_version_is_refused(desk: Desk, version: str | None) -> None
     assert desk.error("GET", "/secrets", version=version)[:2] == (400, "BadParameter")
 
 
-@pytest.mark.witness("unset-fields-are-absent")
+@pytest.mark.witness("which-answers-show-a-secret")
 def test_a_new_secret_has_no_fields_that_were_not_set(desk: Desk) -> None:
     status, bundle = desk.told("PUT", "/secrets/a", {"value": "v"})
     assert status == 200
@@ -284,7 +284,7 @@ def test_the_latest_version_is_read_with_and_without_a_trailing_slash(desk: Desk
     assert desk.told("GET", path)[1]["value"] == "new"
 
 
-@pytest.mark.witness("unset-fields-are-absent")
+@pytest.mark.witness("which-answers-show-a-secret")
 @pytest.mark.parametrize(
     ("method", "path"),
     [("PATCH", "/secrets/a/"), ("DELETE", "/secrets/a"), ("GET", "/secrets"), ("GET", "/secrets/a/versions")],
@@ -305,7 +305,7 @@ def test_a_recovered_secret_is_answered_without_its_value(desk: Desk) -> None:
         assert "value" not in bundle
 
 
-@pytest.mark.witness("vault-paths-and-bodies")
+@pytest.mark.witness("unknown-vault-paths")
 @pytest.mark.parametrize(
     ("body", "named"),
     [
@@ -335,7 +335,7 @@ def test_a_name_that_no_secret_may_have_is_refused(desk: Desk, name: str) -> Non
     assert desk.error("PUT", f"/secrets/{name.replace(' ', '%20')}", {"value": "v"})[:2] == (400, "BadParameter")
 
 
-@pytest.mark.witness("vault-paths-and-bodies")
+@pytest.mark.witness("unknown-vault-paths")
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -350,7 +350,7 @@ def test_a_path_that_is_not_emulated_is_refused_by_name(desk: Desk, method: str,
     assert desk.error(method, path)[:2] == (status, "NotEmulated")
 
 
-@pytest.mark.witness("vault-paths-and-bodies")
+@pytest.mark.witness("unknown-vault-paths")
 @pytest.mark.parametrize(
     ("method", "path", "named"),
     [
@@ -449,7 +449,7 @@ EVERYTHING = [
 ]
 
 
-@pytest.mark.witness("data-actions-of-roles")
+@pytest.mark.witness("data-actions")
 @pytest.mark.parametrize(("method", "path", "action"), EVERYTHING)
 def test_without_a_role_every_operation_is_forbidden_by_rbac(desk: Desk, method: str, path: str, action: str) -> None:
     desk.told("PUT", "/secrets/a", {"value": "v"})
@@ -460,7 +460,7 @@ def test_without_a_role_every_operation_is_forbidden_by_rbac(desk: Desk, method:
     assert f"Action: 'Microsoft.KeyVault/vaults/secrets/{action}'" in payload["error"]["message"]
 
 
-@pytest.mark.witness("data-actions-of-roles")
+@pytest.mark.witness("data-actions")
 @pytest.mark.parametrize(("method", "path", "action"), EVERYTHING)
 def test_exactly_the_data_action_of_an_operation_allows_it(desk: Desk, method: str, path: str, action: str) -> None:
     officer = desk
@@ -478,7 +478,7 @@ def test_exactly_the_data_action_of_an_operation_allows_it(desk: Desk, method: s
     assert Desk(narrow).ask(method, path, body).status in {200, 204}
 
 
-@pytest.mark.witness("data-actions-of-roles")
+@pytest.mark.witness("data-actions")
 def test_a_role_on_one_secret_opens_that_secret_alone(desk: Desk) -> None:
     for name in ("a", "b"):
         desk.told("PUT", f"/secrets/{name}", {"value": "v"})
@@ -532,7 +532,7 @@ def test_a_page_that_makes_no_sense_is_refused(desk: Desk, query: str) -> None:
 # --- the vault's own limits -----------------------------------------------------------------------
 
 
-@pytest.mark.witness("300-sets-and-4000")
+@pytest.mark.witness("limits-of-a-vault")
 def test_the_three_hundred_and_first_set_in_ten_seconds_is_throttled(desk: Desk) -> None:
     room = KeyVaultRoom(desk.world)
     token = entra.issue_token(desk.world, seed.CLIENT, "https://vault.azure.net")
@@ -558,7 +558,7 @@ def test_the_three_hundred_and_first_set_in_ten_seconds_is_throttled(desk: Desk)
     assert len(desk.world.vaults["shop-kv"].secrets["a"].versions) == 301
 
 
-@pytest.mark.witness("300-sets-and-4000")
+@pytest.mark.witness("limits-of-a-vault")
 def test_other_transactions_have_a_limit_of_their_own(desk: Desk) -> None:
     desk.world.vaults["shop-kv"].others = keyvault.Window(3)
     desk.told("PUT", "/secrets/a", {"value": "v"})

@@ -32,7 +32,7 @@ def unverified(token: str) -> dict[str, Any]:
 # --- an unmodified azure-identity -----------------------------------------------------------------
 
 
-@pytest.mark.witness("the-machines-endpoint-and-app")
+@pytest.mark.witness("managed-identity-endpoints")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("asked", "who"), [({}, seed.MACHINE), ({"client_id": seed.ASSIGNED}, seed.ASSIGNED)])
 def test_azure_identity_signs_in_as_the_identity_that_it_names_or_the_machines_own(
@@ -45,14 +45,14 @@ def test_azure_identity_signs_in_as_the_identity_that_it_names_or_the_machines_o
     assert 80_000 < token.expires_on - time.time() < 90_000
 
 
-@pytest.mark.witness("the-machines-endpoint-and-app")
+@pytest.mark.witness("managed-identity-endpoints")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_default_credential_ends_at_the_machines_own_identity(azure: RunningEmulator, way: str) -> None:
     with environment(azure.way(way), without=OTHERS), DefaultAzureCredential() as credential:
         assert unverified(credential.get_token(ARM_SCOPE).token)["appid"] == seed.MACHINE
 
 
-@pytest.mark.witness("user-assigned-ones-answer")
+@pytest.mark.witness("which-managed-identity-answers")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_default_credential_takes_the_assigned_identity_that_the_environment_names(
     azure: RunningEmulator, way: str
@@ -64,7 +64,7 @@ def test_a_default_credential_takes_the_assigned_identity_that_the_environment_n
         assert unverified(credential.get_token(ARM_SCOPE).token)["appid"] == seed.ASSIGNED
 
 
-@pytest.mark.witness("the-machines-endpoint-and-app")
+@pytest.mark.witness("managed-identity-endpoints")
 def test_its_token_opens_a_vault_through_the_official_client(azure: RunningEmulator) -> None:
     with (
         environment(azure.way("managed"), without=OTHERS),
@@ -86,7 +86,7 @@ def test_an_identity_that_is_not_assigned_is_not_found(azure: RunningEmulator, w
         credential.get_token(ARM_SCOPE)
 
 
-@pytest.mark.witness("user-assigned-ones-answer")
+@pytest.mark.witness("which-managed-identity-answers")
 @pytest.mark.parametrize("selector", ["object_id", "resource_id"])
 @pytest.mark.parametrize("way", WAYS)
 def test_azure_identity_may_name_it_by_object_id_or_resource_id(
@@ -130,7 +130,7 @@ def app_service(azure: RunningEmulator, changes: Mapping[str, str | None] = {}, 
     return requests.get(way["IDENTITY_ENDPOINT"], params=query, headers=sent, timeout=10)
 
 
-@pytest.mark.witness("replies-hold-texts-alone")
+@pytest.mark.witness("replies-of-managed-identity")
 def test_the_reply_of_the_machines_endpoint_holds_texts_alone(azure: RunningEmulator) -> None:
     told = imds(azure).json()
     assert set(told) == {
@@ -148,7 +148,7 @@ def test_the_reply_of_the_machines_endpoint_holds_texts_alone(azure: RunningEmul
     assert int(told["expires_on"]) - int(told["not_before"]) == int(told["expires_in"]) == 86_399
 
 
-@pytest.mark.witness("replies-hold-texts-alone")
+@pytest.mark.witness("replies-of-managed-identity")
 def test_the_reply_of_app_service_has_no_duration(azure: RunningEmulator) -> None:
     told = app_service(azure).json()
     assert set(told) == {"access_token", "client_id", "expires_on", "not_before", "resource", "token_type"}
@@ -165,7 +165,7 @@ def test_without_its_header_the_machines_endpoint_refuses(azure: RunningEmulator
     )
 
 
-@pytest.mark.witness("api-version-resource-and-parameters")
+@pytest.mark.witness("parameters-of-managed-identity")
 def test_a_parameter_that_is_given_twice_is_refused(azure: RunningEmulator) -> None:
     asked = [("api-version", "2018-02-01"), ("resource", ARM), ("Resource", "https://vault.azure.net")]
     address = f"{azure.ready['machine']}/metadata/identity/oauth2/token"
@@ -183,7 +183,7 @@ def test_a_request_that_was_forwarded_gets_no_token(azure: RunningEmulator) -> N
     assert "access_token" not in told.text
 
 
-@pytest.mark.witness("app-services-endpoint-asks")
+@pytest.mark.witness("app-services-header")
 @pytest.mark.parametrize("header", ["", "wrong", "é"])
 def test_without_the_programs_header_app_service_refuses(azure: RunningEmulator, header: str) -> None:
     told = app_service(azure, header=header.encode())  # type: ignore[arg-type]
@@ -206,7 +206,7 @@ WRONG: list[tuple[dict[str, str | None], str]] = [
 ]
 
 
-@pytest.mark.witness("api-version-resource-and-parameters", "the-managed-identity-endpoints")
+@pytest.mark.witness("parameters-of-managed-identity", "wording-of-managed-identity")
 @pytest.mark.parametrize(("changes", "words"), WRONG, ids=[str(changes) for changes, _ in WRONG])
 def test_a_wrong_question_is_a_400_that_says_what_is_wrong(
     azure: RunningEmulator, changes: dict[str, str | None], words: str
@@ -217,7 +217,7 @@ def test_a_wrong_question_is_a_400_that_says_what_is_wrong(
         assert "access_token" not in told.text
 
 
-@pytest.mark.witness("api-version-resource-and-parameters")
+@pytest.mark.witness("parameters-of-managed-identity")
 def test_anything_but_a_get_and_any_other_path_is_refused(azure: RunningEmulator) -> None:
     machine, sent = azure.ready["machine"], {"Metadata": "true"}
     assert requests.post(f"{machine}/metadata/identity/oauth2/token", headers=sent, timeout=10).status_code == 405
@@ -251,7 +251,7 @@ def test_the_only_assigned_identity_answers_where_none_is_named_when_switched(az
     assert imds(azure).status_code == 400
 
 
-@pytest.mark.witness("tokens-live-24-hours")
+@pytest.mark.witness("managed-tokens-live-24-hours")
 def test_its_tokens_live_as_long_as_the_world_says(azure: RunningEmulator) -> None:
     azure.seed({**seed.default_description(), "managed_token_lifetime": 600})
     assert imds(azure).json()["expires_in"] == "600"

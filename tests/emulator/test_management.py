@@ -70,7 +70,7 @@ class Direct:
         return counted
 
 
-@pytest.mark.witness("long-and-short-tokens")
+@pytest.mark.witness("tokens-of-direct-management")
 @pytest.mark.parametrize("slot", SLOTS)
 def test_both_forms_by_the_published_steps_sign_in_with_either_key(slot: Slot) -> None:
     direct = Direct()
@@ -88,7 +88,7 @@ def test_both_forms_by_the_published_steps_sign_in_with_either_key(slot: Slot) -
     ]
 
 
-@pytest.mark.witness("401-for-a-token", "the-refusals-of-direct")
+@pytest.mark.witness("401-of-direct-management", "wording-of-direct-management")
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
@@ -108,7 +108,7 @@ def test_what_does_not_sign_in_is_a_401_that_says_why(header: str | None, reason
     assert direct.reasons() == {reason: 1}
 
 
-@pytest.mark.witness("401-for-a-token", "users-tokens-are-made")
+@pytest.mark.witness("401-of-direct-management", "users-tokens-open-nothing")
 def test_a_good_signature_under_another_identity_is_refused() -> None:
     direct = Direct()
     assert direct.ask(by_hand.long_token(direct.key(), LATER, "ada")).status == 401
@@ -122,7 +122,7 @@ def test_an_identity_that_a_put_chose_is_the_one_that_signs_in() -> None:
     assert direct.ask(by_hand.long_token(direct.key(), LATER, "robot")).status == 200
 
 
-@pytest.mark.witness("401-for-a-token")
+@pytest.mark.witness("401-of-direct-management")
 def test_a_token_expires_by_emulated_time_at_its_moment() -> None:
     direct = Direct()
     header = by_hand.long_token(direct.key(), "2026-01-05T09:00:00.0000000Z")
@@ -133,7 +133,7 @@ def test_a_token_expires_by_emulated_time_at_its_moment() -> None:
     assert direct.reasons() == {"ok": 1, "expired": 1}
 
 
-@pytest.mark.witness("while-tenant-access-is-disabled", "the-refusals-of-direct")
+@pytest.mark.witness("while-tenant-access-is-disabled", "wording-of-direct-management")
 def test_while_tenant_access_is_disabled_every_call_is_refused_and_works_again_when_enabled() -> None:
     direct = Direct(tenant_access={"enabled": False})
     for header in (by_hand.long_token(direct.key(), LATER), by_hand.long_token("wrong", LATER), None):
@@ -144,7 +144,7 @@ def test_while_tenant_access_is_disabled_every_call_is_refused_and_works_again_w
     assert direct.ask(by_hand.long_token(direct.key(), LATER)).status == 200
 
 
-@pytest.mark.witness("a-regenerate-ends-the-tokens", "the-keys-of-tenant")
+@pytest.mark.witness("a-regenerate-ends-the-tokens", "keys-verify-tokens-at-once")
 def test_a_regenerated_key_ends_the_tokens_of_its_slot_alone() -> None:
     direct = Direct()
     headers = {slot: by_hand.long_token(direct.key(slot), LATER) for slot in SLOTS}
@@ -153,7 +153,7 @@ def test_a_regenerated_key_ends_the_tokens_of_its_slot_alone() -> None:
     assert direct.ask(by_hand.long_token(direct.key(), LATER)).status == 200
 
 
-@pytest.mark.witness("a-regenerate-ends-the-tokens", "the-keys-of-tenant")
+@pytest.mark.witness("a-regenerate-ends-the-tokens", "keys-verify-tokens-at-once")
 def test_a_slow_endpoint_takes_a_new_key_and_drops_an_old_one_after_its_delays() -> None:
     direct = Direct(tenant_access={"enabled": True, "delay_new": 60, "delay_old": 120})
     old = by_hand.long_token(direct.key(), LATER)
@@ -185,7 +185,7 @@ def test_a_long_token_may_live_more_than_thirty_days_unless_switched() -> None:
     assert direct.reasons() == {"ok": 2, "too-long": 1}
 
 
-@pytest.mark.witness("the-ids-in-a-path")
+@pytest.mark.witness("ids-in-paths-of-direct-management")
 def test_the_ids_in_the_path_may_be_anything_and_answers_name_the_real_ones() -> None:
     direct = Direct()
     answer = direct.trusted("GET", f"{ANY}/subscriptions/contoso")
@@ -197,7 +197,7 @@ def test_the_ids_in_the_path_may_be_anything_and_answers_name_the_real_ones() ->
         assert (head.status, head.body) == (status, b"")
 
 
-@pytest.mark.witness("the-ids-in-a-path")
+@pytest.mark.witness("ids-in-paths-of-direct-management")
 def test_who_signed_in_may_do_everything_and_arm_sees_it() -> None:
     """Full rights, and the very same entities: keys are read, set and regenerated here."""
     direct = Direct()
@@ -216,7 +216,7 @@ def test_who_signed_in_may_do_everything_and_arm_sees_it() -> None:
     assert direct.trusted("POST", f"{ANY}/tenant/access/regenerateSecondaryKey").status == 204
 
 
-@pytest.mark.witness("the-ids-in-a-path")
+@pytest.mark.witness("ids-in-paths-of-direct-management")
 def test_direct_calls_cost_no_token_of_resource_managers_buckets() -> None:
     direct = Direct()
     answers = [direct.trusted("POST", SECRETS) for _ in range(250)]
@@ -224,7 +224,7 @@ def test_direct_calls_cost_no_token_of_resource_managers_buckets() -> None:
     assert not [name for name in answers[0].headers if "ratelimit" in name]
 
 
-@pytest.mark.witness("400-with-a-message")
+@pytest.mark.witness("400-of-direct-management-names-versions")
 @pytest.mark.parametrize("version", [None, "2014-02-14", "2021-08-01-preview"])
 def test_a_wrong_version_is_told_which_ones_are_allowed(version: str | None) -> None:
     direct = Direct(min_api_version="2021-08-01")
@@ -237,7 +237,7 @@ def test_a_wrong_version_is_told_which_ones_are_allowed(version: str | None) -> 
     assert direct.trusted("GET", f"{ANY}/users", version="2019-12-01").status == 400
 
 
-@pytest.mark.witness("paths-of-direct-management")
+@pytest.mark.witness("unknown-paths-of-direct-management")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -258,7 +258,7 @@ def test_a_missing_entity_is_the_providers_404() -> None:
     assert (answer.status, error_of(answer)["message"]) == (404, "Subscription not found.")
 
 
-@pytest.mark.witness("only-tiers-that-have-an-endpoint")
+@pytest.mark.witness("tiers-with-direct-management")
 @pytest.mark.parametrize(
     ("tier", "hosts"),
     [
@@ -276,7 +276,7 @@ def test_only_tiers_that_have_an_endpoint_have_its_host(tier: str, hosts: set[st
     assert found == hosts
 
 
-@pytest.mark.witness("resource-manager-takes-no-such")
+@pytest.mark.witness("resource-manager-takes-no-sas")
 def test_a_token_is_refused_by_resource_manager_itself() -> None:
     direct = Direct()
     for header in (by_hand.long_token(direct.key(), LATER), by_hand.short_token(direct.key(), LATER_DIGITS)):
@@ -287,7 +287,7 @@ def test_a_token_is_refused_by_resource_manager_itself() -> None:
     assert direct.reasons() == {}
 
 
-@pytest.mark.witness("get-emulator-signins-counts")
+@pytest.mark.witness("sign-ins-are-counted")
 def test_the_book_of_sign_ins_holds_no_token_key_or_signature() -> None:
     direct = Direct()
     header = by_hand.long_token(direct.key(), LATER)

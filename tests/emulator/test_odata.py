@@ -70,7 +70,7 @@ def test_and_binds_closer_than_or_and_parentheses_closest(text: str, names: list
     assert chosen(text) == names
 
 
-@pytest.mark.witness("query-parameters-and-every")
+@pytest.mark.witness("unknown-query-parameters")
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -142,7 +142,7 @@ def test_a_products_and_a_users_list_take_the_same_filters(path: str) -> None:
     assert ([item["name"] for item in page["value"]], page["count"]) == (["another"], 1)
 
 
-@pytest.mark.witness("query-parameters-and-every")
+@pytest.mark.witness("unknown-query-parameters")
 def test_a_filter_that_is_not_served_is_refused_by_name_over_the_wire() -> None:
     answer = SmallAzure().ask("GET", "subscriptions", query={"$filter": "createdDate gt '2026'"})
     assert (answer.status, error_of(answer)["code"]) == (501, "NotSupportedByEmulator")

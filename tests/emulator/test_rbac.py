@@ -21,7 +21,7 @@ def world_with(*assignments: tuple[str, str], roles: tuple[Role, ...] = ()) -> W
     return world
 
 
-@pytest.mark.witness("built-in-roles-of-api")
+@pytest.mark.witness("built-in-roles")
 @pytest.mark.parametrize(
     ("role", "action", "allowed"),
     [
@@ -53,7 +53,7 @@ def test_actions_compare_without_case() -> None:
     assert allows(world, OID.upper(), f"{APIM}/SUBSCRIPTIONS/READ".lower(), SERVICE)
 
 
-@pytest.mark.witness("an-assignment-reaches-its-scope")
+@pytest.mark.witness("an-assignment-reaches-down")
 @pytest.mark.parametrize(
     ("granted", "allowed"),
     [
@@ -74,7 +74,7 @@ def test_an_assignment_reaches_its_scope_and_everything_below_it(granted: str, a
     assert allows(world_with(("Reader", granted)), OID, f"{APIM}/subscriptions/read", asked) is allowed
 
 
-@pytest.mark.witness("an-assignment-reaches-its-scope")
+@pytest.mark.witness("an-assignment-reaches-down")
 def test_one_roles_not_actions_take_nothing_from_another_role() -> None:
     action = f"{APIM}/users/keys/read"
     assert not allows(world_with(("API Management Service Reader Role", SERVICE)), OID, action, SERVICE)

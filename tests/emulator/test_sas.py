@@ -13,7 +13,7 @@ from tests.emulator import tokens_by_hand as by_hand
 SAMPLE = "pXeTVcmdbU9XxH6fPcPlq8Y9D9G3Cdo5Eh2nMSgKj/DWqeSFFXDdmpz5Trv+L2hQNM+nGa704Rf8Z22W9O1jdQ=="
 
 
-@pytest.mark.witness("long-and-short-tokens")
+@pytest.mark.witness("tokens-of-direct-management")
 @pytest.mark.parametrize(
     ("identity", "moment", "signature"),
     [

@@ -74,7 +74,7 @@ def test_all_principals_together_share_a_global_bucket_fifteen_times_the_size() 
     assert refused.headers[WRITES] == "200", "who is refused at the global bucket pays nothing at the own one"
 
 
-@pytest.mark.witness("remaining-headers-post-actions")
+@pytest.mark.witness("remaining-headers")
 def test_headers_count_down_from_249_reads_and_199_writes() -> None:
     azure = SmallAzure()
     assert [azure.ask("GET", "subscriptions/contoso").headers[READS] for _ in range(2)] == ["249", "248"]
@@ -97,7 +97,7 @@ def test_post_actions_and_patches_share_the_write_bucket_unless_switched() -> No
     assert remaining(post_actions_own_bucket=True) == ["199", "199", "198"]
 
 
-@pytest.mark.witness("429-with-retry-after", "a-clock-that-is-set")
+@pytest.mark.witness("429-with-retry-after", "a-clock-set-wrong-hastens-nothing")
 def test_the_429_names_kind_actor_and_wait_and_time_alone_ends_it() -> None:
     azure = SmallAzure()
     for _ in range(200):
@@ -135,7 +135,7 @@ def test_a_refused_role_check_costs_no_token() -> None:
     assert azure.ask("GET", "subscriptions/contoso", client=NOBODY).headers[READS] == "249"
 
 
-@pytest.mark.witness("checks-come-in-the-order")
+@pytest.mark.witness("order-of-checks")
 @pytest.mark.parametrize("path", ["{}-2/subscriptions", "{}/subscriptions/nobody"])
 def test_asking_for_what_is_missing_costs_a_token(path: str) -> None:
     azure = SmallAzure()
