@@ -86,7 +86,7 @@ _SUBSCRIPTION_KEYS: Final = _list(
 _TENANT: Final = _read("tenant", "tenant", "whether it is enabled, whom its tokens name, its ETag", "it is not found")
 _TENANT_KEYS: Final = _list("tenant", "tenant", "listSecrets", "both values", "nothing is adopted, and nothing is set")
 
-JOBS: Final[tuple[Job, ...]] = (
+JOBS: Final = (
     Job(
         "apim subscriptions, `renew: set`",
         "set",
@@ -150,15 +150,15 @@ JOBS: Final[tuple[Job, ...]] = (
     ),
 )
 
+_SET, _REGENERATE, _TENANT_SET, _TENANT_REGENERATE, _GATEWAYS, NAMED_VALUES = JOBS
 OF: Final[Mapping[tuple[Kind, Mode], Job]] = {
-    (Kind.APIM_SUBSCRIPTION, Mode.SET): JOBS[0],
-    (Kind.APIM_SUBSCRIPTION, Mode.REGENERATE): JOBS[1],
-    (Kind.TENANT, Mode.SET): JOBS[2],
-    (Kind.TENANT, Mode.REGENERATE): JOBS[3],
-    (Kind.GATEWAY, Mode.REGENERATE): JOBS[4],
+    (Kind.APIM_SUBSCRIPTION, Mode.SET): _SET,
+    (Kind.APIM_SUBSCRIPTION, Mode.REGENERATE): _REGENERATE,
+    (Kind.TENANT, Mode.SET): _TENANT_SET,
+    (Kind.TENANT, Mode.REGENERATE): _TENANT_REGENERATE,
+    (Kind.GATEWAY, Mode.REGENERATE): _GATEWAYS,
 }
 """The job of a policy, by the kind of its credentials and its mode: gateways' keys can only be regenerated."""
-NAMED_VALUES: Final = JOBS[5]
 
 VAULT_ROLE: Final = "Key Vault Secrets Officer"
 VAULT: Final = (
