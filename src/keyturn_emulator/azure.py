@@ -1,8 +1,7 @@
-"""The running Azure: one World, the room that answers for each host name, and what tests script around
-them.
+"""The running Azure: one World, the room that answers for each host name, and what tests script around them.
 
-It decides which names exist and what a new world replaces. A request reaches a room through `ask` and no
-other way, so that everything asked is in the journal.
+It decides which names exist and what a new world replaces. A request reaches a room through `ask` and no other way, so
+that everything asked is in the journal.
 
 Never here: sockets, TLS, or what any room answers.
 """
@@ -36,13 +35,14 @@ ARM_HOST = "management.azure.com"
 
 
 class Room(Protocol):
+    """Whatever answers for a host name."""
+
     def answer(self, call: Call) -> Answer: ...
 
 
 class FrozenAzure:
     """What Resource Manager and the vaults held at one moment, for reading alone. Clock and throttling are the live
-    ones.
-    """
+    ones."""
 
     def __init__(self, world: World, arm: ArmRoom) -> None:
         kept = copy.deepcopy(world, {id(world.clock): world.clock})
@@ -50,9 +50,11 @@ class FrozenAzure:
         self._rooms |= {vault.host: KeyVaultRoom(kept) for vault in kept.vaults.values()}
 
     def knows(self, call: Call) -> bool:
+        """Whether this request only reads something that was there then."""
         return call.method in {"GET", "HEAD"} and call.host in self._rooms
 
     def answer(self, call: Call) -> Answer:
+        """As it was then. Raises KeyError for a call that it does not know."""
         return self._rooms[call.host].answer(call)
 
 

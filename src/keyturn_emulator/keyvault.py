@@ -74,16 +74,21 @@ class SecretVersion:
 
 @dataclass(slots=True)
 class Secret:
+    """One secret with all its versions."""
+
     name: str
     versions: list[SecretVersion] = field(default_factory=list)  # oldest first
 
     @property
     def latest(self) -> SecretVersion:
+        """The newest version. Raises IndexError where there is none yet."""
         return self.versions[-1]
 
 
 @dataclass(slots=True)
 class DeletedSecret:
+    """A deleted secret keeps its name until it is recovered or purged. Times are epoch seconds of emulated time."""
+
     secret: Secret
     deleted: int
     purge_at: int
@@ -92,9 +97,7 @@ class DeletedSecret:
 
 @dataclass(slots=True)
 class Window:
-    """The transactions of the last ten emulated seconds, as (second, count) runs; refused ones do not
-    count.
-    """
+    """The transactions of the last ten emulated seconds, as (second, count) runs; refused ones do not count."""
 
     limit: int
     runs: deque[list[Any]] = field(default_factory=deque)
