@@ -30,6 +30,7 @@ def test_the_careful_way_rotates_everybody_and_refuses_nobody(tmp_path: Path) ->
     assert (outcome["errors"], outcome["leaks"]) == (0, [])
     # a quarter of an hour at most between two rounds of four callers, over a drain of 24 h
     assert outcome["calls"] >= 4 * 24 * 4
+    assert "This takes about 10 s on two cores." in told[:2], "said before anything moves"
     assert any("due" in line for line in told)
     assert any("quiet-slot" in line and "A1" in line for line in told), "no line says what waits, and by which rule"
 
@@ -48,6 +49,7 @@ def test_pulling_the_plug_on_stage_changes_nothing_for_the_callers(tmp_path: Pat
     code, told, outcome = _play("--credentials", "4", "--pull-plug", "--seed", "3", folder=tmp_path)
     assert code == 0
     assert outcome["plug_pulled"] >= 5
+    assert not any("This takes about" in line for line in told), "nobody has measured that"
     assert sum("plug pulled: SIGKILL" in line for line in told) == outcome["plug_pulled"]
     assert outcome["rotated"] == 4
     assert outcome["refused"] == {"callers": 0, "gateways": 0}
@@ -57,6 +59,7 @@ def test_pulling_the_plug_on_stage_changes_nothing_for_the_callers(tmp_path: Pat
 def test_nobody_is_signed_out_while_three_times_every_key_turns(tmp_path: Path) -> None:
     code, told, outcome = _play("--scene", "tokens", folder=tmp_path)
     assert code == 0
+    assert "This takes about 50 s on two cores." in told[:2]
     assert outcome["rotations"] == {"tenant access": 3, "gateway gw-oslo": 3}
     assert outcome["refused"] == {"guests": 0, "endpoints": 0}
     assert (outcome["errors"], outcome["leaks"]) == (0, [])

@@ -20,6 +20,7 @@ FEW = 2
 # not differ, above all that of refused calls, is not among them.
 VARIES = (
     (re.compile(r" {2,}"), "  "),
+    (re.compile(r"about \d+ s on"), "about N s on"),
     (re.compile(r"Done in \d+ s"), "Done in N s"),
     (re.compile(r"rotated (\d+) of \1 "), "rotated all of all "),
     (re.compile(r"slots renewed \d+ "), "slots renewed N "),

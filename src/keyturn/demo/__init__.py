@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 MANY = 1000
 MANY_ENOUGH = 24
 
+# Seconds on two cores that do nothing else, measured (docs/benchmarks.md).
+TO_OPEN, PER_CREDENTIAL = 10, 0.4  # the careful way, with nobody who pulls a plug
+TOKENS, DRIFT = 50, 30  # the latter with as many credentials as usual
+
 
 @click.command()
 @click.option(
@@ -68,12 +72,19 @@ def demo(*, credentials: int | None, pull_plug: bool, naive: bool, scene: str, s
         return _play_drift(credentials, seed, as_json=as_json)
     from keyturn.demo.screen import Screen
 
-    screen = Screen(plain=as_json)
-    screen.say("Starting an Azure of its own (emulated time) …")
+    screen, many = Screen(plain=as_json), credentials or MANY_ENOUGH
+    _announce(screen, None if naive or pull_plug else TO_OPEN + many * PER_CREDENTIAL)
     with _ending_on_signals(), _folder() as folder:
-        outcome = _play(folder, screen, credentials or MANY_ENOUGH, seed if pull_plug else None, naive)
+        outcome = _play(folder, screen, many, seed if pull_plug else None, naive)
     _tell_outcome(outcome, as_json=as_json)
     return 0 if outcome.is_good else 1
+
+
+def _announce(screen: Screen, seconds: float | None) -> None:
+    """Say before anything moves about how long it takes; None: nobody has measured that."""
+    screen.say("Starting an Azure of its own (emulated time) …")
+    if seconds is not None:
+        screen.say(f"This takes about {round(seconds, -1):.0f} s on two cores.")
 
 
 def _play(folder: Path, screen: Screen, credentials: int, seed: int | None, naive: bool) -> Outcome:
@@ -107,7 +118,7 @@ def _play_tokens(*, as_json: bool) -> int:
     from keyturn.demo.signed_in import SignedIn
 
     screen = Screen(plain=as_json)
-    screen.say("Starting an Azure of its own (emulated time) …")
+    _announce(screen, TOKENS)
     with _ending_on_signals(), _folder() as folder:
         azure = EmulatedAzure.start()
         try:
@@ -138,7 +149,7 @@ def _play_drift(credentials: int | None, seed: int, *, as_json: bool) -> int:
     if not drift.FEWEST <= many <= drift.MOST:
         raise click.UsageError(f"--scene drift takes {drift.FEWEST} to {drift.MOST} credentials, not {many}")
     screen = Screen(plain=as_json)
-    screen.say("Starting an Azure of its own (emulated time) …")
+    _announce(screen, DRIFT if many == drift.USUAL else None)
     with _ending_on_signals(), _folder() as folder:
         azure = EmulatedAzure.start()
         try:
