@@ -96,6 +96,8 @@ def acting(state: str = GOES_ON) -> None:
 def tame(text: str, kept: str = "") -> str:
     """Without what would steer a terminal, hide, or turn the reading order: sids, names and Azure's texts are somebody
     else's."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() or each in kept else "?" for each in text)
 
 
