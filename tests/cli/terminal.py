@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -47,7 +48,11 @@ class Terminal:
             assert self._read(), f"it ended before it sent {text!r} {times} times: {self.sent}"
 
     def interrupt(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+        """Ctrl-C; and again, as a person would, where it came between a question and its wait for an answer."""
+        for _ in range(60):
+            self.process.send_signal(signal.SIGINT)
+            if select.select([self._ours], [], [], 1.0)[0]:
+                return
 
     def end(self) -> int:
         """Read to the end; the exit code."""
