@@ -41,6 +41,7 @@ class Terminal:
         )
         os.close(theirs)
         self.sent = ""
+        self._interrupted = False
 
     def until(self, text: str, times: int = 1) -> None:
         """Read until it has sent this text so often."""
@@ -48,11 +49,10 @@ class Terminal:
             assert self._read(), f"it ended before it sent {text!r} {times} times: {self.sent}"
 
     def interrupt(self) -> None:
-        """Ctrl-C; and again, as a person would, where it came between a question and its wait for an answer."""
-        for _ in range(60):
-            self.process.send_signal(signal.SIGINT)
-            if select.select([self._ours], [], [], 1.0)[0]:
-                return
+        """Ctrl-C; and again, as a person would, while nothing comes of it: it may have come between a question and its
+        wait for an answer."""
+        self._interrupted = True
+        self.process.send_signal(signal.SIGINT)
 
     def end(self) -> int:
         """Read to the end; the exit code."""
@@ -69,6 +69,8 @@ class Terminal:
         return ESCAPE.sub("", self.sent).replace("\r\n", "\n").replace("\r", "")
 
     def _read(self) -> bool:
+        while self._interrupted and not select.select([self._ours], [], [], 1.0)[0]:
+            self.process.send_signal(signal.SIGINT)
         try:
             chunk = os.read(self._ours, 65536)
         except OSError:  # what a closed terminal answers on Linux
