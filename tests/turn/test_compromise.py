@@ -30,6 +30,12 @@ def name_it(
     turn.compromise(world.credential(SID), rules, slots, because="on a public page", suspend=suspend)
 
 
+def ask_to_rotate(world: World) -> None:
+    stored = world.ledger.stored[world.credential(SID).key]
+    asked, event = by_hand.request(stored.record, "x", world.clock.now())
+    world.ledger.save(asked, stored.version, [event])
+
+
 def values(world: World) -> set[str]:
     return {world.value(SID, slot) for slot in Slot}
 
@@ -135,9 +141,7 @@ def test_a_compromised_standby_dies_at_once_and_nobody_notices() -> None:
 def test_a_compromised_value_that_drains_dies_at_once() -> None:
     rules = policy()
     world, turn = rotated(rules)
-    stored = world.ledger.stored[world.credential(SID).key]
-    asked, event = by_hand.request(stored.record, "x", world.clock.now())
-    world.ledger.save(asked, stored.version, [event])
+    ask_to_rotate(world)
     record = follow(world, turn, SID, rules, until=Stage.DRAIN)
     assert record.active is not None
     old, fresh = world.value(SID, record.active.other), world.value(SID, record.active)
@@ -151,9 +155,7 @@ def test_named_at_any_point_of_a_rotation_every_value_of_that_moment_dies_soon()
     rules, met = policy(), set()
     for skip in range(30):
         world, turn = rotated(rules)
-        stored = world.ledger.stored[world.credential(SID).key]
-        asked, event = by_hand.request(stored.record, "x", world.clock.now())
-        world.ledger.save(asked, stored.version, [event])
+        ask_to_rotate(world)
         world.script.crash("ledger.saved", skip=skip)
         try:
             follow(world, turn, SID, rules)
@@ -599,9 +601,7 @@ def test_a_value_that_comes_back_dies_again_and_the_last_look_waits_for_that_dea
 def test_a_fresh_value_that_is_named_before_it_was_published_never_is() -> None:
     rules = policy()
     world, turn = rotated(rules)
-    stored = world.ledger.stored[world.credential(SID).key]
-    asked, event = by_hand.request(stored.record, "x", world.clock.now())
-    world.ledger.save(asked, stored.version, [event])
+    ask_to_rotate(world)
     record = follow(world, turn, SID, rules, until=Stage.CONFIRM)
     assert record.turning is not None
     fresh, leaked = world.value(SID, record.turning), values(world)
@@ -614,9 +614,7 @@ def test_a_rollback_ends_where_the_old_value_is_named() -> None:
     """Asked for, and not begun: the gateways were to confirm the old value once more."""
     rules = policy()
     world, turn = rotated(rules)
-    stored = world.ledger.stored[world.credential(SID).key]
-    asked, event = by_hand.request(stored.record, "x", world.clock.now())
-    world.ledger.save(asked, stored.version, [event])
+    ask_to_rotate(world)
     record = follow(world, turn, SID, rules, until=Stage.DRAIN)
     assert record.active is not None
     old = world.value(SID, record.active.other)
