@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
 import msgspec
@@ -61,8 +61,13 @@ def take(charge: Charge, *, ledger: Ledger, clock: Clock, holder: Holder, force:
         ledger.release(key, holder)
 
 
+def threads(workers: int) -> Executor:
+    """A pool of that many threads."""
+    return ThreadPoolExecutor(max_workers=workers, thread_name_prefix="turn")
+
+
 class Sweep:
-    """Passes over a fixed list of charges. One thread calls it; the turns run on `workers` threads of its pool.
+    """Passes over a fixed list of charges. One thread calls it; the turns run on `workers` threads of a `pool`.
 
     `until` is an instant of the clock's boot time, in seconds, from which on nothing new is begun, and beyond which
     nothing is waited for: a host that ends what takes too long would end a turn in its middle, which is safe, and yet
@@ -79,10 +84,11 @@ class Sweep:
         workers: int = 8,
         told: Callable[[Credential, Advanced], None] | None = None,
         until: float | None = None,
+        pool: Callable[[int], Executor] = threads,
     ) -> None:
         self._charges = {charge.credential.key: charge for charge in charges}
         self._ledger, self._clock, self._holder = ledger, clock, holder
-        self._workers = workers
+        self._workers, self._pool = workers, pool
         self._told = told
         self._until = until
         self._left: set[str] = set()
@@ -102,7 +108,7 @@ class Sweep:
         due = self.due(force)
         self._left.clear()
         turns: list[tuple[Advanced | None, str]] = []
-        with ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="turn") as pool:
+        with self._pool(self._workers) as pool:
             futures = [pool.submit(self._one, self._charges[key], key in force) for key in due]
             wait(futures)
         for key, future in zip(due, futures, strict=True):

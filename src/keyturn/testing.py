@@ -46,6 +46,7 @@ START = datetime(2026, 3, 1, 7, 0, tzinfo=UTC)
 LATE = "late"
 LOST = "lost"
 NEVER = "never"
+STALE = "stale"
 
 
 class Crash(BaseException):
@@ -110,7 +111,8 @@ class Script:
 
     def fault(self, point: str, kind: str | NotApplied | KeyturnError, *, times: int = 1) -> None:
         """The next `times` calls at `point`: LOST (applied, no answer), LATE (no answer, lands at `land_late`),
-        NEVER (no answer, no effect), a NotApplied answer, or an error to raise."""
+        NEVER (no answer, no effect), STALE (a read tells what was before the last change), a NotApplied answer, or an
+        error to raise."""
         self.faults.extend([(point, kind)] * times)
 
     def land_late(self) -> None:
@@ -166,15 +168,21 @@ class MemoryEntity:
     etag: int = 1
     state: str = "active"
     written: list[tuple[datetime, Slot, str]] = field(default_factory=list)
+    before: MemoryEntity | None = None
+    """As it was before its last change."""
 
     @property
     def tag(self) -> str:
         return f'"{self.etag:08d}"'
 
+    def changes(self) -> None:
+        """Keep what it is now: it is about to be something else."""
+        self.before = MemoryEntity(self.credential, dict(self.values), self.etag, self.state)
+
 
 class MemoryKeyring:
     """A service with its credentials and gateways. Counts the ARM calls it answers. `sets=False`: its values can only
-    be regenerated, as a self-hosted gateway's."""
+    be regenerated, as a self-hosted gateway's. `units`: per gateway, how late each unit behind it learns of a write."""
 
     def __init__(self, clock: ManualClock, script: Script, *, fenced: bool = True, sets: bool = True) -> None:
         self.clock, self.script, self.fenced, self.sets = clock, script, fenced, sets
@@ -183,7 +191,7 @@ class MemoryKeyring:
         self.writes = 0
         self.echo = True
         self.regenerate_moves_etag = True
-        self.delay = timedelta(0)
+        self.units: dict[str, tuple[timedelta, ...]] = {"https://gateway.test": (timedelta(0),)}
 
     # -------- the port
 
@@ -193,15 +201,13 @@ class MemoryKeyring:
     def read(self, credential: Credential) -> Entity:
         self.reads += 1
         self.script.reach("read")
-        self._raise("read")
-        entity = self._entity(credential)
+        entity = self._as_told("read", credential)
         return Entity(etag=entity.tag, state=entity.state, date=self.clock.azure)
 
     def read_values(self, credential: Credential) -> Values:
         self.writes += 1
         self.script.reach("read_values")
-        self._raise("read_values")
-        return self._values(self._entity(credential))
+        return self._values(self._as_told("read_values", credential))
 
     def set_value(self, credential: Credential, slot: Slot, value: Secret, etag: str, send_by: SendBy) -> Answer:
         if not self.sets:
@@ -240,6 +246,7 @@ class MemoryKeyring:
             entity = self._entity(credential)
             if self.fenced and etag not in {entity.tag, "*"}:
                 return NotApplied(status=412, code="PreconditionFailed", sentence="modified since last retrieval")
+            entity.changes()
             entity.state = "active" if on else "suspended"
             entity.etag += 1
             return Applied()
@@ -262,9 +269,18 @@ class MemoryKeyring:
         return self.script.effect("prove_fence", apply)
 
     def gateways(self) -> Sequence[str]:
-        return ("https://gateway.test",)
+        return tuple(self.units)
 
     # -------- what a test does from outside
+
+    @property
+    def delay(self) -> timedelta:
+        """How late the slowest unit of any gateway learns of a write; setting it makes all of them as slow."""
+        return max(late for units in self.units.values() for late in units)
+
+    @delay.setter
+    def delay(self, late: timedelta) -> None:
+        self.units = {address: (late,) * len(units) for address, units in self.units.items()}
 
     def portal(self, sid: str, slot: Slot, value: str | None = None) -> str:
         """Somebody else writes a slot. Returns the value."""
@@ -273,14 +289,14 @@ class MemoryKeyring:
         return chosen
 
     def accepts(self, value: str) -> bool:
-        """Whether the gateway, which learns of writes `delay` late, accepts the value, or the token, now."""
-        horizon = self.clock.azure - self.delay
-        return any(
-            self._opens(entity, value, self._known(entity, slot, horizon))
-            for entity in self.entities.values()
-            if entity.state == "active"
-            for slot in Slot
-        )
+        """Whether every unit of every gateway accepts the value, or the token, now."""
+        return all(self._unit_accepts(value, late) for units in self.units.values() for late in units)
+
+    def answers(self, address: str, value: str) -> bool:
+        """Whether the unit of this gateway that a fresh connection reaches accepts it now."""
+        units = self.units[address]
+        reached = self.clock.random_bytes(1)[0] % len(units) if len(units) > 1 else 0
+        return self._unit_accepts(value, units[reached])
 
     # -------- inside
 
@@ -290,19 +306,38 @@ class MemoryKeyring:
             raise Gone("Subscription not found.", status=404, code="ResourceNotFound")
         return entity
 
+    def _as_told(self, point: str, credential: Credential) -> MemoryEntity:
+        """What this read tells of: the entity, or, of a stale one, what it was before its last change."""
+        fault = self.script.fault_at(point)
+        if isinstance(fault, KeyturnError):
+            raise fault
+        entity = self._entity(credential)
+        return entity.before if fault == STALE and entity.before is not None else entity
+
+    def _unit_accepts(self, value: str, late: timedelta) -> bool:
+        """A unit that learns of writes that late."""
+        horizon = self.clock.azure - late
+        return any(
+            self._opens(entity, value, self._known(entity, slot, horizon))
+            for entity in self.entities.values()
+            if entity.state == "active"
+            for slot in Slot
+        )
+
     def _values(self, entity: MemoryEntity) -> Values:
         primary, secondary = Secret(entity.values[Slot.PRIMARY]), Secret(entity.values[Slot.SECONDARY])
         return Values(primary=primary, secondary=secondary, etag=entity.tag)
 
     def _put(self, entity: MemoryEntity, slot: Slot, value: str, *, moves_etag: bool = True) -> None:
+        entity.changes()
         entity.values[slot] = value
         entity.written.append((self.clock.azure, slot, value))
         entity.etag += 1 if moves_etag else 0
 
     @staticmethod
     def _known(entity: MemoryEntity, slot: Slot, horizon: datetime) -> str | None:
-        known = [value for at, written, value in entity.written if written is slot and at <= horizon]
-        return known[-1] if known else None
+        known = (value for at, written, value in reversed(entity.written) if written is slot and at <= horizon)
+        return next(known, None)
 
     def _opens(self, entity: MemoryEntity, shown: str, known: str | None) -> bool:
         """An apim subscription's value opens by itself; of the other kinds, a token that it signed and that lasts."""
@@ -314,11 +349,6 @@ class MemoryKeyring:
             return False
         lasts = token.identity == entity.credential.identity and token.expires > self.clock.azure
         return lasts and tokens.verify(token, Secret(known))
-
-    def _raise(self, point: str) -> None:
-        fault = self.script.fault_at(point)
-        if isinstance(fault, KeyturnError):
-            raise fault
 
     def _in_time(self, send_by: SendBy) -> None:
         if self.clock.now() > send_by.at or self.clock.boottime() > send_by.boot:
@@ -340,6 +370,8 @@ class MemorySink:
         self.problem: KeyturnError | None = None
         self.refuses: NotApplied | None = None
         self.writes: list[tuple[datetime, str]] = []
+        self.before: tuple[str | None, Tags | None] = (None, None)
+        """What it showed before its last change."""
 
     @property
     def name(self) -> str:
@@ -351,14 +383,17 @@ class MemorySink:
 
     def read(self) -> Shown:
         self.script.reach("sink.read")
+        fault = self.script.fault_at("sink.read")
+        if isinstance(fault, KeyturnError):
+            raise fault
         if self.problem is not None:
             raise self.problem
-        if self.value is None:
+        value, tags = self.before if fault == STALE else (self.value, self.tags)
+        if value is None:
             return Shown()
-        tags = self.tags
         if tags is None:
-            return Shown(value=Secret(self.value))
-        return Shown(value=Secret(self.value), ledger=tags.ledger, seq=tags.seq, slot=tags.slot)
+            return Shown(value=Secret(value))
+        return Shown(value=Secret(value), ledger=tags.ledger, seq=tags.seq, slot=tags.slot)
 
     def write(self, value: Secret, tags: Tags, send_by: SendBy) -> Answer:
         self.script.reach("sink.write")
@@ -375,6 +410,7 @@ class MemorySink:
 
     def put(self, value: str | None, tags: Tags | None = None) -> None:
         """Show this from now on; without tags, as somebody else would write it."""
+        self.before = (self.value, self.tags)
         self.value, self.tags = value, tags
         self.writes.append((self.clock.azure, value or ""))
 
@@ -393,9 +429,10 @@ class MemoryProbe:
         if self.open_product:
             sentence = f"{gateways[0]}{spec.path} accepts a random value too"
             return Verdict(accepted=False, proves_nothing=True, sentence=sentence)
-        if accepts and self.keyring.accepts(value.reveal()):
-            return Verdict(accepted=True)
-        return Verdict(accepted=False, sentence=f"{gateways[0]} answered 401")
+        for gateway in gateways:
+            if not accepts or not all(self.keyring.answers(gateway, value.reveal()) for _ in range(accepts)):
+                return Verdict(accepted=False, sentence=f"{gateway} answered 401")
+        return Verdict(accepted=True)
 
 
 class MemoryEvidence:
