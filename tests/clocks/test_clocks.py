@@ -38,19 +38,27 @@ def test_random_bytes_are_as_many_as_asked_and_do_not_repeat() -> None:
 
 
 def test_emulated_time_stands_still_until_it_is_moved(emulated: Emulated) -> None:
-    fresh = EmulatorClock(emulated.azure.ready["control"], emulated.azure.ready["secret"])
-    start, boot = fresh.now(), fresh.boottime()
+    clock = emulated.clock
+    start, boot = clock.now(), clock.boottime()
     assert start == datetime(2026, 1, 5, 8, tzinfo=UTC)
+    assert (clock.now(), clock.boottime()) == (start, boot)
     emulated.azure.advance(86400)
-    fresh = EmulatorClock(emulated.azure.ready["control"], emulated.azure.ready["secret"])
-    assert (fresh.now() - start, fresh.boottime() - boot) == (timedelta(days=1), 86400)
+    assert (clock.now() - start, clock.boottime() - boot) == (timedelta(days=1), 86400)
+
+
+def test_the_first_reading_after_a_move_shows_it_however_soon_it_is_taken(emulated: Emulated) -> None:
+    start = emulated.clock.now()
+    boot = emulated.clock.boottime()
+    for moves in range(1, 100):
+        emulated.azure.advance(60)
+        assert emulated.clock.boottime() - boot == moves * 60
+        assert emulated.clock.now() - start == timedelta(minutes=moves)
 
 
 def test_a_jump_of_the_emulated_clock_lets_no_boot_time_pass(emulated: Emulated) -> None:
     start, boot = emulated.clock.now(), emulated.clock.boottime()
     emulated.azure.control("POST", "clock", {"jump": 3600})
-    fresh = EmulatorClock(emulated.azure.ready["control"], emulated.azure.ready["secret"])
-    assert (fresh.now() - start, fresh.boottime() - boot) == (timedelta(hours=1), 0)
+    assert (emulated.clock.now() - start, emulated.clock.boottime() - boot) == (timedelta(hours=1), 0)
 
 
 def wait_for_waiter(azure: RunningEmulator, name: str) -> None:

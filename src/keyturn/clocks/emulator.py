@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import threading
-import time
 import weakref
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -17,8 +16,6 @@ from urllib.parse import urlsplit
 
 from keyturn.errors import TryAgain
 
-FRESH: Final = 0.002
-"""Machine seconds for which a reading is used again."""
 LONGEST_POLL: Final = 25.0
 """Machine seconds that one request for a wait may hang."""
 LONGEST_SILENCE: Final = 60.0
@@ -29,7 +26,6 @@ NOTHING: Final = 1e-6
 class _Reading(NamedTuple):
     now: datetime
     boot: float
-    taken: float
 
 
 class EmulatorClock:
@@ -49,7 +45,6 @@ class EmulatorClock:
         self._name = name
         self._idle: list[http.client.HTTPConnection] = []
         weakref.finalize(self, _close_all, self._idle)
-        self._last: _Reading | None = None
         self.stop = stop or threading.Event()
 
     def now(self) -> datetime:
@@ -67,7 +62,7 @@ class EmulatorClock:
         """Until `seconds` of emulated time have passed, which happens when somebody moves the emulator's clock."""
         if seconds <= 0:
             return
-        start = self._fetch("GET", "/clock", None)
+        start = self._read()
         end = start.boot + seconds
         reading = start
         while end - reading.boot > NOTHING and not self.stop.is_set():
@@ -76,13 +71,10 @@ class EmulatorClock:
             reading = self._fetch("POST", "/clock/wait", body)
 
     def _read(self) -> _Reading:
-        last = self._last
-        if last is None or time.monotonic() - last.taken > FRESH:
-            last = self._fetch("GET", "/clock", None)
-        return last
+        """Asked anew each time: a kept reading, however young, would be as wrong as the last move was long."""
+        return self._fetch("GET", "/clock", None)
 
     def _fetch(self, method: str, path: str, body: dict[str, Any] | None) -> _Reading:
-        started = time.monotonic()
         payload = None if body is None else json.dumps(body)
         try:
             status, told = self._exchange(method, self._path + path, payload)
@@ -93,9 +85,7 @@ class EmulatorClock:
             ) from None
         if status != 200:
             raise TryAgain(f"the emulator's clock answered {status}")
-        reading = _Reading(datetime.fromisoformat(told["now"]).astimezone(UTC), float(told["boot"]), started)
-        self._last = reading
-        return reading
+        return _Reading(datetime.fromisoformat(told["now"]).astimezone(UTC), float(told["boot"]))
 
     def _exchange(self, method: str, path: str, payload: str | None) -> tuple[int, Any]:
         """On a kept connection if there is one; if the emulator closed that meanwhile, on a new one."""
