@@ -476,7 +476,7 @@ class MemoryLedger:
         with self._one_at_a_time:
             known = self.stored.get(record.key)
             if (known.version if known is not None else 0) != expected:
-                raise Conflict(f"{record.id} changed since it was read")
+                raise Conflict(f"{record.id} changed since it was read", hint="Nothing was written. Read it again.")
             self.stored[record.key] = Stored(record=record, version=expected + 1)
             for event in events:
                 self.lines.append(HistoryLine(seq=len(self.lines) + 1, key=record.key, event=event))
@@ -484,7 +484,7 @@ class MemoryLedger:
         return expected + 1
 
     def records(self) -> Iterable[Record]:
-        return sorted((stored.record for stored in self.stored.values()), key=lambda record: record.id)
+        return sorted((stored.record for stored in self.stored.values()), key=lambda record: (record.id, record.key))
 
     def due(self, now: datetime) -> Sequence[str]:
         waiting = [stored.record for stored in self.stored.values() if stored.record.hold is None]
@@ -492,7 +492,8 @@ class MemoryLedger:
         return [r.key for r in sorted(ready, key=lambda r: (r.not_before is not None, r.not_before or now, r.key))]
 
     def history(self, key: str | None = None, limit: int = 100) -> Sequence[HistoryLine]:
-        return [line for line in self.lines if key is None or line.key == key][-limit:]
+        lines = [line for line in self.lines if key is None or line.key == key]
+        return lines[max(0, len(lines) - limit) :]
 
     def note(self, name: str) -> str | None:
         return self.notes.get(name)
@@ -510,9 +511,10 @@ class MemoryLedger:
             return True
 
     def release(self, key: str, holder: Holder) -> None:
-        taken = self.leases.get(key)
-        if taken is not None and taken[0] == holder:
-            del self.leases[key]
+        with self._one_at_a_time:
+            taken = self.leases.get(key)
+            if taken is not None and taken[0] == holder:
+                del self.leases[key]
 
     # -------- what a test does from outside
 

@@ -16,8 +16,8 @@ from keyturn.errors import LedgerFault
 
 _UNTOUCHED = "keyturn has left it as it is."
 _RESTORE = (
-    f"{_UNTOUCHED} Restore a backup, or move the file away: keyturn then learns from the sinks again, "
-    "and writes no slot for a full drain."
+    f"{_UNTOUCHED} Move the file away, together with those beside it that end in -wal and -shm; then restore a backup, "
+    "or start without one: keyturn learns from the sinks again, and writes no slot for a full drain."
 )
 
 _Row = tuple[str, str]
@@ -45,6 +45,10 @@ def _corrupt(path: Path) -> _Row:
 
 def _not_a_database(path: Path) -> _Row:
     return f"The ledger {path} is not a database.", _RESTORE
+
+
+def _unlike(path: Path) -> _Row:
+    return f"The ledger {path} is damaged: it is not built as keyturn builds one.", _RESTORE
 
 
 def _full(path: Path) -> _Row:
@@ -84,6 +88,9 @@ def _disk(path: Path) -> _Row:
     )
 
 
+# What Python's sqlite3 says, with no code of SQLite's own, of a text that is none.
+_UNREADABLE = "Could not decode to UTF-8"
+
 # By SQLite's primary result code; the extended ones keep it in their low byte.
 _CAUSES: dict[int, Callable[[Path], _Row]] = {
     sqlite3.SQLITE_BUSY: _locked,
@@ -92,6 +99,7 @@ _CAUSES: dict[int, Callable[[Path], _Row]] = {
     sqlite3.SQLITE_PERM: _read_only,
     sqlite3.SQLITE_AUTH: _read_only,
     sqlite3.SQLITE_CORRUPT: _corrupt,
+    sqlite3.SQLITE_ERROR: _unlike,  # our statements are fixed: a table or column is missing, or the format is odd
     sqlite3.SQLITE_FORMAT: _corrupt,
     sqlite3.SQLITE_NOTADB: _not_a_database,
     sqlite3.SQLITE_FULL: _full,
@@ -115,6 +123,8 @@ def fault(error: BaseException, path: Path) -> LedgerFault:
     """The LedgerFault for an error of SQLite, whoever wrapped it."""
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorcode", None)
+    if code is None and str(cause).startswith(_UNREADABLE):
+        return damaged(path, "a text in it cannot be read")
     row = _CAUSES.get(code & 0xFF) if isinstance(code, int) else None
     if row is None:
         return LedgerFault(
@@ -130,6 +140,22 @@ def damaged(path: Path, what: str) -> LedgerFault:
     return LedgerFault(f"The ledger {path} is damaged: {what}.", hint=_RESTORE)
 
 
+def empty(path: Path) -> LedgerFault:
+    """The LedgerFault for a file of no bytes: keyturn makes none, so that something has emptied it."""
+    return LedgerFault(
+        f"The ledger {path} is empty: something has truncated it, or keyturn did not make it.", hint=_RESTORE
+    )
+
+
+def orphaned(path: Path, journal: Path) -> LedgerFault:
+    """The LedgerFault for the journal of a ledger that is gone: SQLite would play it into whatever comes instead."""
+    return LedgerFault(
+        f"There is no ledger at {path}, but {journal.name} beside it holds the last saves of one.",
+        hint=f"{_UNTOUCHED} Put the ledger back beside it; or, to start without, move {journal.name} away, too: "
+        "keyturn learns from the sinks again, and writes no slot for a full drain.",
+    )
+
+
 @contextmanager
 def as_faults(path: Path) -> Iterator[None]:
     """Inside, every failure of sqlite3 and of the file system is a LedgerFault."""
@@ -137,6 +163,8 @@ def as_faults(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise fault(error, path) from error
+    except UnicodeDecodeError as error:  # SQLite's own sentence quotes what it found, and Python cannot read that
+        raise damaged(path, "a text in it cannot be read") from error
     except OSError as error:
         sentence, hint = _SYSTEM.get(error.errno or 0, _disk)(path)
         raise LedgerFault(sentence, hint=hint) from error

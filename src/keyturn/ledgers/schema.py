@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from keyturn.errors import LedgerFault, Misconfigured
+from keyturn.ledgers.faults import damaged, empty
 
 SCHEMA_VERSION = 1
 
@@ -36,11 +37,16 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {}
 NO_WAIT = -(2**63)
 """`not_before` of a record that waits for nothing: before every instant, so that `due` is one index range."""
 
+ID_BYTES = 16
 SALT_BYTES = 32
 SHORTEST_SALT = 16
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_HEX = frozenset("0123456789abcdef")
+_COLUMNS = """\
+SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
+WHERE tables.type = 'table'"""
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,24 +94,40 @@ def verify(connection: sqlite3.Connection, path: Path) -> Meta:
 
     Raises LedgerFault for a stranger's database, an empty file, or another version; sqlite3.Error passes.
     """
-    if path.stat().st_size == 0:
-        raise LedgerFault(
-            f"The ledger {path} is empty: something has truncated it, or keyturn did not make it.",
-            hint="Restore it from a backup, or move it away: keyturn then learns from the sinks again.",
-        )
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    columns = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({META})")}
-    if META not in tables or not {"schema_version", "ledger_id"} <= columns:
+    # Before the first statement: it would make SQLite delete the journal beside a file of no bytes, or of one.
+    if path.stat().st_size <= 1:
+        raise empty(path)
+    columns: dict[str, set[str]] = {}
+    for table, column in connection.execute(_COLUMNS):
+        columns.setdefault(table, set()).add(column)
+    if not {"schema_version", "ledger_id"} <= columns.get(META, set()):
         raise LedgerFault(
             f"{path} is a database, but not a keyturn ledger.",
             hint="Point `ledger:` at another file; keyturn makes the file itself.",
         )
+    version = connection.execute(f"SELECT schema_version FROM {META}").fetchone()  # noqa: S608
+    if version is None or type(version[0]) is not int:
+        raise damaged(path, "it has lost its own name")
+    _check_version(version[0], path)
+    if lost := [name for name, wanted in COLUMNS.items() if not set(wanted) <= columns.get(name, set())]:
+        raise damaged(path, f"it has lost its {lost[0]}, or a part of them")
     row = connection.execute(f"SELECT {', '.join(COLUMNS[META][:4])} FROM {META}").fetchone()  # noqa: S608
-    if row is None:
-        raise LedgerFault(f"The ledger {path} has lost its own name.", hint="Restore it from a backup.")
-    meta = Meta(version=row[0], ledger_id=row[1], salt=row[2], salt_check=row[3])
-    _check_version(meta.version, path)
-    return meta
+    return read_meta(row, path)
+
+
+def read_meta(row: tuple[object, ...], path: Path) -> Meta:
+    """What that row says. Raises LedgerFault where it says nothing that keyturn has written."""
+    version, ledger_id, salt, check = row
+    if (
+        not isinstance(version, int)
+        or not isinstance(ledger_id, str)
+        or len(ledger_id) != 2 * ID_BYTES
+        or not _HEX.issuperset(ledger_id)
+        or not isinstance(salt, bytes | None)
+        or not isinstance(check, str)
+    ):
+        raise damaged(path, "it has lost its own name")
+    return Meta(version=version, ledger_id=ledger_id, salt=salt, salt_check=check)
 
 
 def check_salt(meta: Meta, given: bytes | None, path: Path | str) -> bytes:
@@ -115,6 +137,12 @@ def check_salt(meta: Meta, given: bytes | None, path: Path | str) -> bytes:
         raise LedgerFault(
             f"The ledger {path} was made with a salt that is kept outside it, and none was given.",
             hint="Set `salt: {env: NAME}` in the configuration, and the variable.",
+        )
+    if given is None and salt_check(salt) != meta.salt_check:
+        raise LedgerFault(
+            f"The ledger {path} is damaged: the salt in it is not the one that it was made with.",
+            hint="keyturn has left it as it is. Restore a backup, or name another ledger: keyturn then learns from the "
+            "sinks again, and writes no slot for a full drain.",
         )
     if salt_check(salt) != meta.salt_check:
         raise LedgerFault(

@@ -2,11 +2,12 @@
 
 A save is one transaction: compare-and-swap on the record's version, and the history that belongs to it.
 Writes take the write lock at once (BEGIN IMMEDIATE), so nothing read inside one can be stale at its commit;
-a commit is on the disk before it is answered (synchronous=FULL): an intent must outlive the machine.
+a commit is on the disk before it is answered: an intent must outlive the machine.
 
 The file comes into being whole or not at all, with mode 0600, and is never made again over something that is
-there: an empty or damaged file is a fault, not a fresh start. No value is ever stored here. Threads may share
-a ledger; each process opens its own.
+there: an empty or damaged file is a fault, not a fresh start, and so is the journal of a ledger that is gone. What a
+row repeats of its record must agree with it: pages may be whole and not what was written. No value is ever stored
+here. Threads may share a ledger; each process opens its own.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -35,6 +37,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     QueuePool,
+    Row,
     RowMapping,
     Table,
     Text,
@@ -52,9 +55,9 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from keyturn.errors import Conflict, LedgerFault, Misconfigured
 from keyturn.ledgers import schema
-from keyturn.ledgers.faults import as_faults, fault
+from keyturn.ledgers.faults import as_faults, damaged, fault, orphaned
 from keyturn.ledgers.holder import provably_dead
-from keyturn.ledgers.reading import BUSY_SECONDS, decode_line, decode_record, inspect
+from keyturn.ledgers.reading import BUSY_SECONDS, decode_lines, decode_note, decode_record, inspect
 from keyturn.model import Event, Record
 from keyturn.ports import LONGEST_LEASE, HistoryLine, Holder, Stored
 
@@ -109,9 +112,21 @@ _leases = Table(
 )
 _notes = Table(schema.NOTES, _tables, Column("name", Text, primary_key=True), Column("text", Text, nullable=False))
 
+_STORED = select(*(_records.c[name] for name in schema.COLUMNS[schema.RECORDS]))
+
 _KEPT_CONNECTIONS = 8
 """As many as a sweep has threads; more are made when needed and dropped afterwards."""
 
+_PRAGMAS = (
+    "journal_mode=WAL",
+    # On the disk at every commit. With a write-ahead log it is what FULL is; where the file system has none (shared
+    # memory over a network) and SQLite stays with its other journal, only this outlives a power cut right after it.
+    "synchronous=EXTRA",
+    "fullfsync=ON",  # macOS calls a write done that is still in the disk's cache, unless asked like this
+    "cell_size_check=ON",
+    "trusted_schema=OFF",
+)
+_JOURNALS = ("-wal", "-journal")
 _WRITES = "keyturn_writes"
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP)
 
@@ -147,7 +162,8 @@ class SqlLedger:
                 hint="Draw 32 random bytes and keep them where the ledger is not.",
             )
         with as_faults(path):
-            if create and not path.exists() and not path.is_symlink():
+            if create and not os.path.lexists(path):
+                _refuse_orphans(path)
                 _make(path, salt)
             meta = inspect(path)
         salt = schema.check_salt(meta, salt, path)
@@ -169,8 +185,8 @@ class SqlLedger:
     def load(self, key: str) -> Stored | None:
         """The record of one credential with its version, or None."""
         with self._reading() as db:
-            row = db.execute(select(_records.c.body, _records.c.version).where(_records.c.key == key)).first()
-        return None if row is None else Stored(record=decode_record(row.body, self._path), version=row.version)
+            row = db.execute(_STORED.where(_records.c.key == key)).first()
+        return None if row is None else _stored(row, self._path)
 
     def save(self, record: Record, expected: int, events: Sequence[Event]) -> int:
         """Write record and history in one transaction if the stored version is `expected` (0: not there yet).
@@ -192,14 +208,19 @@ class SqlLedger:
     def records(self) -> Iterable[Record]:
         """Every record, by id."""
         with self._reading() as db:
-            rows = db.execute(select(_records.c.body).order_by(_records.c.id, _records.c.key)).all()
-        return [decode_record(row.body, self._path) for row in rows]
+            rows = db.execute(_STORED.order_by(_records.c.id, _records.c.key)).all()
+        return [_stored(row, self._path).record for row in rows]
 
     def due(self, now: datetime) -> Sequence[str]:
         """Keys of the records that are not held and wait for nothing after `now`, longest waiting first."""
         ready = (_records.c.held == literal(False)) & (_records.c.not_before <= schema.micros(now))
         with self._reading() as db:
-            return list(db.scalars(select(_records.c.key).where(ready).order_by(_records.c.not_before, _records.c.key)))
+            found = db.scalars(
+                select(_records.c.key).where(ready).order_by(_records.c.not_before, _records.c.key)
+            ).all()
+        if not all(isinstance(key, str) for key in found):
+            raise damaged(self._path, "a record in it has no name")
+        return found
 
     def history(self, key: str | None = None, limit: int = 100) -> Sequence[HistoryLine]:
         """The newest events, oldest of them first."""
@@ -208,12 +229,14 @@ class SqlLedger:
             wanted = wanted.where(_history.c.key == key)
         with self._reading() as db:
             rows = db.execute(wanted.order_by(_history.c.seq.desc()).limit(limit)).all()
-        return [decode_line(row.seq, row.key, row.body, self._path) for row in reversed(rows)]
+        lines = [(row.seq, row.key, row.body) for row in reversed(rows)]
+        return decode_lines(lines, self._path, whole=key is None)
 
     def note(self, name: str) -> str | None:
         """A fact about a service, such as its proven fence."""
         with self._reading() as db:
-            return db.scalar(select(_notes.c.text).where(_notes.c.name == name))
+            row = db.execute(select(_notes.c.text).where(_notes.c.name == name)).first()
+        return None if row is None else decode_note(row.text, self._path)
 
     def put_note(self, name: str, text: str) -> None:
         """Keep a fact about a service."""
@@ -233,7 +256,7 @@ class SqlLedger:
             if row is None:
                 db.execute(insert(_leases).values(key=key, **taken))
                 return True
-            if not _free(row, holder, now):
+            if not _free(row, holder, now, self._path):
                 return False
             db.execute(update(_leases).where(_leases.c.key == key).values(taken))
             return True
@@ -292,16 +315,19 @@ class SqlLedger:
 
 
 def _row(record: Record, version: int) -> dict[str, object]:
-    waits = schema.NO_WAIT if record.not_before is None else schema.micros(record.not_before)
     return {
         "key": record.key,
         "id": record.id,
         "version": version,
         "stage": record.stage.value,
-        "not_before": waits,
+        "not_before": _waits(record),
         "held": record.hold is not None,
         "body": msgspec.json.encode(record),
     }
+
+
+def _waits(record: Record) -> int:
+    return schema.NO_WAIT if record.not_before is None else schema.micros(record.not_before)
 
 
 def _line(key: str, event: Event) -> dict[str, object]:
@@ -325,10 +351,25 @@ def _conflict(record: Record) -> Conflict:
     )
 
 
-def _free(row: RowMapping, holder: Holder, now: datetime) -> bool:
+def _stored(row: Row[Any], path: Path) -> Stored:
+    """A record with its version. Raises LedgerFault where the row is none of ours, or says something else than it."""
+    record = decode_record(row.body, path)
+    if type(row.version) is not int or row.version < 1:
+        raise damaged(path, f"the record of {record.id} has no version")
+    said = (row.key, row.id, row.stage, row.not_before, row.held)
+    if said != (record.key, record.id, record.stage.value, _waits(record), record.hold is not None):
+        raise damaged(path, f"the record of {record.id} is not the one that was written there")
+    return Stored(record=record, version=row.version)
+
+
+def _free(row: RowMapping, holder: Holder, now: datetime, path: Path) -> bool:
     """Whether `holder` may take the lease that `row` describes."""
-    current = Holder(**{name: row[name] for name in Holder.__struct_fields__})
-    lasts = schema.micros(now) < row["until"] <= schema.micros(now + LONGEST_LEASE)
+    try:
+        current = msgspec.convert({name: row[name] for name in Holder.__struct_fields__}, Holder)
+        until = msgspec.convert(row["until"], int)
+    except msgspec.ValidationError as error:
+        raise damaged(path, "a lease in it cannot be read") from error
+    lasts = schema.micros(now) < until <= schema.micros(now + LONGEST_LEASE)
     return current == holder or not lasts or provably_dead(current)
 
 
@@ -348,7 +389,7 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
             isolation_level=None,
             check_same_thread=False,
         )
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cell_size_check=ON", "trusted_schema=OFF"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
@@ -367,6 +408,14 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
 def _begin(db: Connection) -> None:
     """Our own BEGIN: Python's sqlite3 would begin a transaction late, after what it rests on was read."""
     db.exec_driver_sql("BEGIN IMMEDIATE" if db.get_execution_options().get(_WRITES) else "BEGIN")
+
+
+def _refuse_orphans(path: Path) -> None:
+    """A new ledger beside the journal of an old one would be given the old one's pages. Raises LedgerFault."""
+    for journal in (path.with_name(f"{path.name}{ending}") for ending in _JOURNALS):
+        # Looked at last: another process may be making this very ledger now.
+        if journal.exists() and journal.stat().st_size and not os.path.lexists(path):
+            raise orphaned(path, journal)
 
 
 def _make(path: Path, salt: bytes | None) -> None:
@@ -410,13 +459,15 @@ def _fill(draft: Path, salt: bytes | None) -> None:
             db.execute(
                 insert(_meta).values(
                     schema_version=schema.SCHEMA_VERSION,
-                    ledger_id=secrets.token_hex(16),
+                    ledger_id=secrets.token_hex(schema.ID_BYTES),
                     salt=None if salt is not None else drawn,
                     salt_check=schema.salt_check(drawn),
                     # By the database's clock, for people alone: nothing is decided by it.
                     created=func.current_timestamp(),
                 )
             )
+        with closing(engine.raw_connection()) as raw:  # closing the last one does so, too, but hides a full disk
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except DBAPIError as error:
         raise error.orig or error from error
     finally:
