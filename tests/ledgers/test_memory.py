@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from keyturn.ports import Holder, Ledger
 from keyturn.testing import MemoryLedger
 
 from .contract import LedgerContract
@@ -18,4 +19,11 @@ def ledger_factory() -> Callable[[], MemoryLedger]:
 
 
 class TestMemoryLedger(LedgerContract):
-    pass
+    adapter = MemoryLedger
+
+    def dead_holder(self, ledger: Ledger) -> Holder:
+        """In memory nothing runs, so that a test says who is dead."""
+        assert isinstance(ledger, MemoryLedger)
+        dead = super().dead_holder(ledger)
+        ledger.dead.add(dead)
+        return dead

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sqlite3
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
@@ -20,7 +22,8 @@ from keyturn.ledgers import schema, sql
 from keyturn.ledgers.reading import LedgerView
 from keyturn.ledgers.sql import SqlLedger
 
-from .contract import NOW, LedgerContract, SharedLedgerContract, event, record
+from .compared import ComparedLedgerContract
+from .contract import NOW, LedgerContract, Rewrite, SharedLedgerContract, StoredLedgerContract, event, record
 
 SALT = bytes(range(32))
 NOBODY = 65_534
@@ -41,12 +44,36 @@ def ledger_factory(url: str) -> functools.partial[SqlLedger]:
     return functools.partial(SqlLedger.open, url)
 
 
+@pytest.fixture
+def rewrite(path: Path) -> Rewrite:
+    def rewrite(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        with closing(sqlite3.connect(path)) as other, other:
+            for table in ("records", "history"):
+                for number, body in other.execute(f"SELECT rowid, body FROM {table}").fetchall():
+                    changed = json.dumps(change(json.loads(body))).encode()
+                    other.execute(f"UPDATE {table} SET body = ? WHERE rowid = ?", (changed, number))
+
+    return rewrite
+
+
 class TestSqlLedger(LedgerContract):
-    pass
+    adapter = SqlLedger
 
 
 class TestSqlLedgerOfManyProcesses(SharedLedgerContract):
+    racers = (3, 4, 12)
+
+
+class TestSqlLedgerOfAnotherVersion(StoredLedgerContract):
     pass
+
+
+class TestSqlLedgerBesideTheOneInMemory(ComparedLedgerContract):
+    operations = 400
+
+    @pytest.fixture
+    def view_factory(self, url: str) -> functools.partial[LedgerView]:
+        return functools.partial(LedgerView.open, url)
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o777])

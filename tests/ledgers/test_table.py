@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
+import json
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 
 import pytest
 from azure.core import MatchConditions
@@ -20,10 +20,19 @@ from keyturn.errors import Conflict, LedgerFault, Misconfigured
 from keyturn.ledgers import table_rows, table_wire
 from keyturn.ledgers.table import TableLedger
 from keyturn.ledgers.table_view import TableView
-from keyturn.model import Event
 from tests import azurite
 
-from .contract import NOW, LedgerContract, SharedLedgerContract, event, full_record, record
+from .compared import ComparedLedgerContract
+from .contract import (
+    NOW,
+    LedgerContract,
+    Rewrite,
+    SharedLedgerContract,
+    StoredLedgerContract,
+    event,
+    full_record,
+    record,
+)
 from .tables import open_table, place_of, table_of
 
 SALT = bytes(range(32))
@@ -58,57 +67,43 @@ def client(account: azurite.Account, table: str) -> Iterator[TableClient]:
         yield client
 
 
+@pytest.fixture
+def rewrite(client: TableClient) -> Rewrite:
+    def rewrite(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        for entity in list(client.list_entities()):
+            if "body" in entity:
+                changed = json.dumps(change(json.loads(entity["body"]))).encode()
+                client.update_entity({**entity, "body": changed}, mode="replace")  # type: ignore[arg-type]
+
+    return rewrite
+
+
 class TestTableLedger(LedgerContract):
-    pass
+    adapter = TableLedger
 
 
 class TestTableLedgerOfManyProcesses(SharedLedgerContract):
     pass
 
 
+class TestTableLedgerOfAnotherVersion(StoredLedgerContract):
+    pass
+
+
+class TestTableLedgerBesideTheOneInMemory(ComparedLedgerContract):
+    operations = 60
+
+    @pytest.fixture
+    def view_factory(self, account: azurite.Account, table: str) -> Callable[[], TableView]:
+        def view() -> TableView:
+            found = TableView.find(place_of(table, account.connection_string))
+            assert found is not None
+            return found
+
+        return view
+
+
 # -------- many writers
-
-
-def _race(factory: Factory, times: int, who: str) -> None:
-    """Win that many versions of one record; each winner writes down which."""
-    with closing(factory()) as ledger:
-        won = 0
-        while won < times:
-            stored = ledger.load(record().key)
-            assert stored is not None
-            try:
-                version = ledger.save(
-                    record(seq=stored.version), stored.version, [event(f"{who} {stored.version + 1}")]
-                )
-            except Conflict:
-                continue
-            assert version == stored.version + 1
-            won += 1
-
-
-def _race_in_threads(factory: Factory, times: int, who: str) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda n: _race(factory, times, f"{who}.{n}"), range(3)))
-
-
-def test_of_processes_and_threads_that_race_for_a_record_exactly_one_wins_each_version(
-    ledger_factory: Factory,
-) -> None:
-    ledger = ledger_factory()
-    ledger.save(record(), 0, [event("start 1")])
-    spawn = multiprocessing.get_context("spawn")
-    racers = [spawn.Process(target=_race_in_threads, args=(ledger_factory, 10, str(n))) for n in range(2)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join()
-    assert [racer.exitcode for racer in racers] == [0, 0]
-    lines = ledger.history(limit=1000)
-    assert [line.seq for line in lines] == list(range(1, 62)), "no line is lost, and none is doubled"
-    assert [int(line.event.kind.split()[1]) for line in lines] == list(range(1, 62)), "in the order of the versions"
-    wins = Counter(line.event.kind.split()[0] for line in lines)
-    assert sorted(wins.values()) == [1, 10, 10, 10, 10, 10, 10]
-    assert ledger.history(record().key, 1000) == lines
 
 
 def test_writers_of_different_records_lose_nothing_to_each_other(ledger_factory: Factory) -> None:
@@ -266,48 +261,6 @@ def test_what_is_no_ledger_of_ours_is_refused_and_left_alone(
 
 
 # -------- what fits into a row
-
-
-LONG_KEY = f"/arm/{'x' * 900}"
-ODD_KEYS = [
-    LONG_KEY,
-    LONG_KEY + "y",
-    "/arm/a/b\\c#d?e%2f",
-    "/arm/näme ✓ 𝄞",
-    "/arm/a'b''c",
-    "/arm/a\tb\x85",
-    "",
-    "-",
-    ".",
-]
-
-
-def test_keys_of_any_length_and_any_characters_are_told_apart(ledger_factory: Factory) -> None:
-    ledger = ledger_factory()
-    odd = [record().but(key=key, id=f"shop/{key}") for key in ODD_KEYS]
-    for each in odd:
-        assert ledger.save(each, 0, [event(f"of {each.key}")]) == 1
-    for each in odd:
-        stored = ledger.load(each.key)
-        assert stored is not None
-        assert stored.record == each
-        assert [line.event.kind for line in ledger.history(each.key)] == [f"of {each.key}"]
-    assert sorted(ledger.due(NOW)) == sorted(ODD_KEYS)
-
-
-def test_a_record_longer_than_a_property_comes_back_whole_and_may_shrink_again(ledger_factory: Factory) -> None:
-    ledger = ledger_factory()
-    long = record(policy="ü" * 300_000)
-    long_event = Event(at=NOW, kind="k" * 40_000, sentence="x" * 200_000)
-    ledger.save(long, 0, [long_event])
-    stored = ledger.load(long.key)
-    assert stored is not None
-    assert stored.record == long
-    assert [line.event for line in ledger.history()] == [long_event]
-    ledger.save(record(policy="short"), 1, [])
-    stored = ledger.load(long.key)
-    assert stored is not None
-    assert stored.record.policy == "short"
 
 
 @pytest.mark.parametrize("too_long", ["record", "event", "events"])

@@ -165,6 +165,11 @@ def as_faults(path: Path) -> Iterator[None]:
         raise fault(error, path) from error
     except UnicodeDecodeError as error:  # SQLite's own sentence quotes what it found, and Python cannot read that
         raise damaged(path, "a text in it cannot be read") from error
+    except MemoryError as error:  # SQLite's word for a row that claims to be larger than any memory
+        raise LedgerFault(
+            f"The ledger {path} cannot be read: a row in it asks for more memory than there is.",
+            hint=f"If this machine has memory left, the file is damaged. {_RESTORE}",
+        ) from error
     except OSError as error:
         sentence, hint = _SYSTEM.get(error.errno or 0, _disk)(path)
         raise LedgerFault(sentence, hint=hint) from error

@@ -25,7 +25,7 @@ BUSY_SECONDS = 10.0
 WHOLE_CHECK_BYTES = 64 * 1024 * 1024
 """Up to this size the whole file is checked before it is written to (about 5 ms per MB); above, not history."""
 
-_RECORDS = f"SELECT body FROM {schema.RECORDS} ORDER BY id, key"  # noqa: S608
+_RECORDS = f"SELECT body FROM {schema.RECORDS}"  # noqa: S608
 _HISTORY = f"SELECT seq, key, body FROM {schema.HISTORY} ORDER BY seq DESC LIMIT ?"  # noqa: S608
 _HISTORY_OF = f"SELECT seq, key, body FROM {schema.HISTORY} WHERE key = ? ORDER BY seq DESC LIMIT ?"  # noqa: S608
 _NOTE = f"SELECT text FROM {schema.NOTES} WHERE name = ?"  # noqa: S608
@@ -64,7 +64,8 @@ class LedgerView:
         """Every record, by id."""
         with as_faults(self._path):
             rows = self._connection.execute(_RECORDS).fetchall()
-        return [decode_record(body, self._path) for (body,) in rows]
+        records = [decode_record(body, self._path) for (body,) in rows]
+        return sorted(records, key=lambda record: (record.id, record.key))
 
     def history(self, key: str | None = None, limit: int = 100) -> Sequence[HistoryLine]:
         """The newest events, oldest of them first."""

@@ -100,6 +100,8 @@ class TableLedger(TableView):
     def due(self, now: datetime) -> Sequence[str]:
         """Keys of the records that are not held and wait for nothing after `now`, longest waiting first."""
         found = self._wire.query(rows.waits_no_more(now), columns=("key", "not_before"))
+        if not all(isinstance(row.get("key"), str) for row in found):
+            raise rows.damaged(self._place, "a record in it has no name")
         return [str(row["key"]) for row in sorted(found, key=lambda row: (row["not_before"], row["key"]))]
 
     def save(self, record: Record, expected: int, events: Sequence[Event]) -> int:
@@ -158,7 +160,7 @@ class TableLedger(TableView):
     def _newest_line(self) -> int:
         """The number of the newest line of history; 0 where there is none."""
         newest = self._wire.query(rows.below(rows.HISTORY), limit=1, columns=("RowKey",))
-        return rows.line_seq(newest[0]) if newest else 0
+        return rows.line_seq(newest[0], self._place) if newest else 0
 
     def put_note(self, name: str, text: str) -> None:
         """Keep a fact about a service."""

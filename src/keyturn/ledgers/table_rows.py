@@ -82,7 +82,8 @@ def meta_row(ledger_id: str, salt: bytes, kept_outside: bool) -> dict[str, Any]:
 
 def read_meta(row: Row, place: str) -> schema.Meta:
     """Raises LedgerFault for a row of somebody else's, and for a ledger of another version."""
-    version, ledger_id, check = row.get("keyturn_schema"), row.get("ledger_id"), row.get("salt_check")
+    version, ledger_id = row.get("keyturn_schema"), row.get("ledger_id")
+    salt, check = row.get("salt"), row.get("salt_check")
     if not isinstance(version, int) or not isinstance(ledger_id, str) or not ledger_id:
         raise stranger(place)
     if version > SCHEMA_VERSION:
@@ -95,7 +96,9 @@ def read_meta(row: Row, place: str) -> schema.Meta:
             f"The ledger in {place} has schema {version}, and this keyturn cannot bring it to {SCHEMA_VERSION}.",
             hint="Open it once with the keyturn version in between.",
         )
-    return schema.Meta(version=version, ledger_id=ledger_id, salt=row.get("salt"), salt_check=str(check))
+    if not isinstance(salt, bytes | None) or not isinstance(check, str):
+        raise damaged(place, "the row that names it cannot be read")
+    return schema.Meta(version=version, ledger_id=ledger_id, salt=salt, salt_check=check)
 
 
 def stranger(place: str) -> LedgerFault:
@@ -165,15 +168,18 @@ def history_rows(key: str, event: Event, seq: int, place: str) -> list[dict[str,
     return [{**line, "RowKey": HISTORY + back}, {**line, "RowKey": f"{row_of(key, HISTORY_OF)}-{back}"}]
 
 
-def line_seq(row: Row) -> int:
-    """The number that a line has, by its row key."""
-    return _LAST - int(str(row["RowKey"]).rpartition("-")[2])
+def line_seq(row: Row, place: str) -> int:
+    """The number that a line has, by its row key. Raises LedgerFault if it has none."""
+    number = str(row["RowKey"]).rpartition("-")[2]
+    if not number.isdecimal():
+        raise damaged(place, "a line of its history has no number")
+    return _LAST - int(number)
 
 
 def read_line(row: Row, place: str) -> HistoryLine:
     """Raises LedgerFault if it is none."""
     try:
-        return HistoryLine(seq=line_seq(row), key=str(row["key"]), event=_decode_event(_unpacked(row)))
+        return HistoryLine(seq=line_seq(row, place), key=str(row["key"]), event=_decode_event(_unpacked(row)))
     except (msgspec.DecodeError, TypeError, KeyError, ValueError) as error:
         raise damaged(place, "a line of its history cannot be read") from error
 
