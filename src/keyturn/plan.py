@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -99,7 +100,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 # -------- the table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """In these stages, when this holds, do that; it leads to one of those. The first fitting row decides."""
 
@@ -1347,13 +1348,19 @@ def _retire(s: Scene) -> Step:
     return _move(s, "drained", Stage.RETIRE, sentence, rule="A1")
 
 
+@lru_cache
+def _rows_of(table: tuple[Row, ...], stage: Stage) -> tuple[Row, ...]:
+    """The rows of a stage, in their order."""
+    return tuple(row for row in table if stage in row.at)
+
+
 def next_step(record: Record, seen: Seen, policy: Policy, now: datetime) -> Step:
     """What to do next with this credential, by the first row that fits. Total: some row always fits."""
     scene = Scene(mark(record, seen, policy, now), seen, policy, now)
     if scene.suspended:  # no gateway accepts anything: what cannot be asked is waited for
         scene = Scene(scene.record, seen, msgspec.structs.replace(policy, probe=None), now)
-    for row in TABLE:
-        if record.stage in row.at and row.when(scene):
+    for row in _rows_of(TABLE, record.stage):
+        if row.when(scene):
             return msgspec.structs.replace(row.do(scene), row=row.name)
     raise AssertionError(f"no row fits {record.stage}")
 

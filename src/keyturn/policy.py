@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -87,7 +88,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """Nobody starts while a greater share of them is held; None: never mind."""
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """How one set of credentials is looked after. All spans are durations; defaults are protocol.md's."""
 
     name: str
@@ -161,7 +162,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """Changes when anything here changes, so that stored waits are computed anew."""
-        return f"{self.name} {hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]}"
+        return _digest(self)
+
+
+@lru_cache(maxsize=1000)
+def _digest(policy: Policy) -> str:
+    """Asked for in every turn."""
+    return f"{policy.name} {hashlib.sha256(msgspec.json.encode(policy)).hexdigest()[:12]}"
 
 
 FIRST_PAUSE = timedelta(seconds=30)

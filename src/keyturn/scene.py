@@ -238,6 +238,7 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
     if seen.problem is not None or seen.gone is not None:
         return record
     scene = Scene(record, seen, policy, now)
+    sees_everything = _sees_everything(scene)
     for slot in Slot:
         kept = _timed(record.slot(slot), scene)
         values = {kept.fingerprint, *(kept.intent.candidates if kept.intent else ())} - {None}
@@ -245,10 +246,11 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
         being_published = record.stage is Stage.PUBLISH and record.target is slot
         if shown:
             kept = msgspec.structs.replace(kept, exposed=True, quiet_since=None)
-        elif kept.exposed and not being_published and _sees_everything(scene):
+        elif kept.exposed and not being_published and sees_everything:
             kept = msgspec.structs.replace(kept, exposed=False, quiet_since=now)
         record = record.but(**{slot.value: kept})
-    return record.but(sinks=_own_sinks(scene), left=_left(scene), tokens=_tokens(scene), written=_written(scene))
+    own = _own_sinks(scene)
+    return record.but(sinks=own, left=_left(scene, own), tokens=_tokens(scene), written=_written(scene))
 
 
 def _sees_everything(scene: Scene) -> bool:
@@ -267,14 +269,14 @@ def _own_sinks(scene: Scene) -> tuple[str, ...]:
     return tuple(sorted({*known, *found}))
 
 
-def _left(scene: Scene) -> dict[str, Fingerprint]:
+def _left(scene: Scene, own: tuple[str, ...]) -> dict[str, Fingerprint]:
     """The sinks of ours that the policy names no more, until what they were given has died: nobody empties them, and
     who still reads them there is refused then."""
     alive = {scene.live(Slot.PRIMARY), scene.live(Slot.SECONDARY)}
     known = dict(scene.record.left)
     if scene.record.active is not None:
         given = scene.live(scene.target if scene.record.stage is Stage.PUBLISH else scene.active)
-        gone = {*scene.record.sinks} - {*_own_sinks(scene)}
+        gone = {*scene.record.sinks} - {*own}
         known |= {} if given is None else dict.fromkeys(sorted(gone), given)
     named = {sink.name for sink in scene.seen.sinks}
     return {name: value for name, value in known.items() if value in alive and name not in named}
@@ -282,6 +284,8 @@ def _left(scene: Scene) -> dict[str, Fingerprint]:
 
 def _tokens(scene: Scene) -> dict[str, TokenLife]:
     """How long each sink's token is good; what an unreadable or sealed one showed last is remembered."""
+    if not scene.record.tokens and all(sink.token is None for sink in scene.seen.sinks):
+        return {}
     kept = {sink.name: scene.record.tokens.get(sink.name) for sink in scene.seen.sinks}
     found = {**kept, **{sink.name: sink.life for sink in scene.known}}
     return {name: life for name, life in found.items() if life is not None}

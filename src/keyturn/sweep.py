@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
 import msgspec
@@ -108,9 +108,11 @@ class Sweep:
         due = self.due(force)
         self._left.clear()
         turns: list[tuple[Advanced | None, str]] = []
-        with self._pool(self._workers) as pool:
-            futures = [pool.submit(self._one, self._charges[key], key in force) for key in due]
-            wait(futures)
+        futures: list[Future[Advanced | None]] = []
+        if due:
+            with self._pool(self._workers) as pool:
+                futures = [pool.submit(self._one, self._charges[key], key in force) for key in due]
+                wait(futures)
         for key, future in zip(due, futures, strict=True):
             problem = future.exception()
             if isinstance(problem, LedgerFault):
@@ -152,8 +154,16 @@ class Sweep:
 
     def next_at(self) -> datetime | None:
         """When the earliest wait of a charge ends."""
-        waits = [r.not_before for r in self._records.values() if r.hold is None and r.not_before is not None]
-        return min([*waits, *self._busy_until.values()], default=None)
+        waiting = [record for record in self._records.values() if record.hold is None]
+        known = [at for record in waiting if (at := self._next_turn(record)) is not None]
+        return min([*known, *self._busy_until.values()], default=None)
+
+    def _next_turn(self, record: Record) -> datetime | None:
+        """When its wait ends; while somebody else has its lease, not before that may be over."""
+        busy_until = self._busy_until.get(record.key)
+        if busy_until is None or record.not_before is None:
+            return record.not_before
+        return max(record.not_before, busy_until)
 
     def _worth_waiting_for(self, to_the_end: bool) -> datetime | None:
         """When the next wait of a rotation under way ends; without `to_the_end` only a short one that is not a
@@ -162,7 +172,7 @@ class Sweep:
         moving = [r for r in moving if r.waiting is None or r.waiting.reason != "not-active"]
         if to_the_end:
             return self.next_at() if moving or self._busy_until else None
-        waits = [r.not_before for r in moving if r.not_before is not None and r.failures == 0]
+        waits = [at for r in moving if (at := self._next_turn(r)) is not None and r.failures == 0]
         soon = min(waits, default=None)
         return soon if soon is not None and soon - self._clock.now() <= self._patience() else None
 
