@@ -1,0 +1,369 @@
+"""The invariants of design.md, section 2, checked by name after every event, by what is true rather than by what
+keyturn believes.
+
+    1  always a live value     2  only quiet slots are written     3  retire last      4  one effect per intent
+    5  fenced                  6  unknown is not a default         7  it ends          8  no secret in sight
+    9  losing the ledger refuses no caller: 1 and 2, in a schedule that loses or restores it
+
+Callers are judged at their worst: whatever a sink showed, somebody read at the last moment, keeps as long as its
+policy lets it (`CACHED`), and uses at every unit of every gateway. What somebody else broke is told, and not charged:
+a slot that he wrote, or a value that he put into a sink and no keyturn could have seen there. Never here: what keyturn
+ought to do next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from keyturn.model import Fingerprint, Record, Secret, Slot, Stage
+from tests.simulation.azure import SID, SimulatedWorld
+from tests.simulation.schedule import CACHED, POLICY, Schedule, What, spelled
+
+if TYPE_CHECKING:
+    from tests.simulation.keyturns import Simulated
+
+DEADLINE = POLICY.deadline.total_seconds()
+PREFIX = 12
+"""So many characters of a value are a value in sight."""
+ALWAYS_LIVE, QUIET, RETIRE_LAST = "1 always a live value", "2 only quiet slots are written", "3 retire last"
+ONE_EFFECT, FENCED, UNKNOWN = "4 one effect per intent", "5 fenced", "6 unknown is not a default"
+IT_ENDS, NO_SECRET, LEDGER = "7 it ends", "8 no secret in sight", "9 losing the ledger refuses no caller"
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """An invariant that did not hold, and when (seconds)."""
+
+    invariant: str
+    sentence: str
+    at: float
+
+
+class Showing(msgspec.Struct):
+    """A sink showed a value from `since` until `until`; None: it still does."""
+
+    sink: int
+    since: float
+    by_keyturn: bool
+    until: float | None = None
+    seen: bool = False
+    """A look that was saved saw it there."""
+    dead: bool = False
+    """It was dead when somebody put it there."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether whoever reads it there is keyturn's charge."""
+        return self.by_keyturn or (self.seen and not self.dead)
+
+
+class Death(msgspec.Struct, frozen=True):
+    """A value left its slot."""
+
+    at: float
+    by_keyturn: bool
+
+
+class Outage(msgspec.Struct, frozen=True):
+    """A sink showed a value that some gateway refused: from when, for how long (seconds), and why."""
+
+    since: float
+    span: float
+    why: str
+
+
+class Watch:
+    """What was true at each moment, and the first invariant that broke."""
+
+    def __init__(self, world: SimulatedWorld, schedule: Schedule, *, telling: bool = False) -> None:
+        self.world, self.schedule, self.scheduler = world, schedule, world.scheduler
+        self.broken: Broken | None = None
+        self.story: list[tuple[float, str]] = []
+        self.telling = telling
+        self.events = 0
+        self.saves = 0
+        self.effects = 0
+        self.outages: list[Outage] = []
+        self.beyond = False
+        """Whether this schedule leaves the bounds: exposures are measured, and break nothing."""
+        self._ledger_suffers = any(i.what in {What.LOST, What.RESTORED} for i in schedule.incidents)
+        self._slots = dict(world.entity.values)
+        self._shown: list[Showing | None] = []
+        self._sinks: list[str | None] = []
+        self._showings: dict[str, list[Showing]] = {}
+        self._deaths: dict[str, Death] = {}
+        self._put_back: dict[str, float] = {}
+        """Values that had died, and that somebody else wrote once more: when."""
+        self._births: dict[str, float] = dict.fromkeys(self._slots.values(), -1e9)
+        self._named: dict[str, str] = {}
+        self._doomed: set[str] = set()
+        self._compromised: set[Fingerprint] = set()
+        self._refusing: dict[int, tuple[float, str]] = {}
+        self._candidates: set[Fingerprint] = set()
+        self._regenerates = 0
+        self._regenerated = 0
+        self._seq = 0
+        self._air: dict[str, int] = {}
+        self._record: Record | None = None
+        self._lines = 0
+        self._changed = {"read": -1e9, "sink.read": -1e9}
+        self._soonest = min(min(units) for units in schedule.setting.units)
+        self._latest = max(max(units) for units in schedule.setting.units)
+        for value in self._slots.values():
+            self.name(value)
+        for number, place in enumerate(world.places):
+            self._shown.append(None)
+            self._sinks.append(None)
+            if place.value is not None:
+                self._opens(number, place.value, by_keyturn=False)
+
+    # -------- telling
+
+    def tell(self, sentence: str) -> None:
+        if self.telling:
+            self.story.append((self.scheduler.seconds, sentence))
+
+    def name(self, value: str | None) -> str:
+        """`value 3`: the story must not show values either."""
+        if value is None:
+            return "nothing"
+        return self._named.setdefault(value, f"value {len(self._named) + 1}")
+
+    def breaks(self, invariant: str, sentence: str) -> None:
+        if self.broken is not None:
+            return
+        if self._ledger_suffers and invariant in {ALWAYS_LIVE, QUIET, RETIRE_LAST}:
+            invariant = f"{LEDGER} ({invariant})"
+        self.tell(f"BROKEN {invariant}: {sentence}")
+        self.broken = Broken(invariant=invariant, sentence=sentence, at=self.scheduler.seconds)
+        self.scheduler.over = True
+
+    def accepts(self, value: str) -> bool:
+        """Whether every unit of every gateway accepts it now."""
+        if value in self._slots.values() and self.scheduler.seconds >= self._births[value] + self._latest:
+            return True  # what the gateways would say, told faster
+        return self.world.keyring.accepts(value)
+
+    # -------- what the ports tell
+
+    def looks(self, who: Simulated) -> None:
+        """A look begins: the entity is being read (A8)."""
+        who.looked_at = self.scheduler.seconds
+        who.reads.clear()
+
+    def sends(self, who: Simulated, point: str) -> None:
+        """An effect is about to leave. What it rests on must be fresh, and certain."""
+        self.events += 1
+        self.effects += 1
+        who.sent = who.looked_at
+        age = self.scheduler.seconds - who.looked_at
+        if age > DEADLINE + 1e-6:
+            self.breaks(FENCED, f"{who.name} sends {point} {spelled(age)} after its look")
+        if point in {"set_value", "regenerate"}:
+            blind = [name for name, read in who.reads.items() if read is None]
+            if blind:
+                self.breaks(UNKNOWN, f"{who.name} writes a slot although {blind[0]} cannot be read")
+        if point == "regenerate" and self._air.get(point):
+            self.breaks(ONE_EFFECT, f"{who.name} regenerates while an earlier one may still land")
+
+    def in_the_air(self, point: str, change: int) -> None:
+        self._air[point] = self._air.get(point, 0) + change
+
+    def landed(self, who: Simulated, sent: float, point: str) -> None:
+        """An effect of a keyturn has happened. `sent`: when the look began that it rests on."""
+        self.events += 1
+        if point == "regenerate":
+            self._regenerated += 1
+            if self._regenerated > self._regenerates:
+                self.breaks(ONE_EFFECT, f"{who.name} regenerated without an intent in the ledger")
+        self._compare(who, sent)
+
+    def somebody_else(self, sentence: str) -> None:
+        """The portal, or Terraform, has just written something."""
+        self.events += 1
+        self.tell(sentence)
+        self._compare(None, self.scheduler.seconds)
+
+    def changed_within(self, point: str, seconds: float) -> bool:
+        changed = self._changed["sink.read" if point == "sink.read" else "read"]
+        return self.scheduler.seconds - changed <= seconds
+
+    def saved(self, who: Simulated) -> None:
+        """A record was saved: what it intends, what it names as compromised, what it must not hold."""
+        self.events += 1
+        self.saves += 1
+        record = self.world.ledger.stored[who.credential.key].record
+        before, self._record = self._record, record
+        for slot in Slot:
+            intent = record.slot(slot).intent
+            earlier = None if before is None else before.slot(slot).intent
+            if intent is not None and intent is not earlier and intent != earlier:
+                self._candidates.update(intent.candidates)
+                self._regenerates += not (intent.applied or intent.acknowledged)
+        self._seq = max(self._seq, record.seq)
+        if record.compromise is not None and (before is None or before.compromise is None):
+            self._doomed.update(self._slots.values())
+            self._compromised.update(record.compromise.values)
+        self._no_secret(record)
+        self._adopts_what_is_certain(who, before, record)
+        for name, value in who.reads.items():
+            for showing in self._showings.get(value or "", ()):
+                if showing.until is None and self.world.places[showing.sink].name == name:
+                    showing.seen = True
+        if self.telling and (before is None or before.stage is not record.stage or before.hold != record.hold):
+            held = "" if record.hold is None else f", held: {record.hold.reason}"
+            self.tell(f"{who.name} saves {record.stage}{held}")
+
+    def ledger_changed(self, sentence: str) -> None:
+        """It was lost, restored, or kept; whatever stands in it now is what counts."""
+        self.events += 1
+        self.tell(sentence)
+        stored = self.world.ledger.stored.get(self.world.credential(SID).key)
+        self._record = None if stored is None else stored.record
+        self._lines = len(self.world.ledger.lines)
+
+    def calls(self, caller: str, value: str | None, showing: Showing | None) -> None:
+        """A caller calls every gateway with the value that it holds."""
+        self.events += 1
+        if value is None or self.accepts(value) or self._not_ours(value, showing):
+            return
+        self.breaks(ALWAYS_LIVE, f"{caller} is refused with {self.name(value)}")
+
+    def shown(self, number: int, ago: float) -> tuple[str | None, Showing | None]:
+        """What a caller reads of a sink whose replicas tell what it showed `ago` seconds before."""
+        showing = self._shown[number]
+        value = self._sinks[number]
+        if showing is None or self.scheduler.seconds - showing.since >= ago:
+            return value, showing
+        for earlier, showings in self._showings.items():
+            for each in showings:
+                if each.sink == number and each.until == showing.since:
+                    return earlier, each
+        return value, showing
+
+    # -------- what is judged
+
+    def _compare(self, who: Simulated | None, sent: float) -> None:
+        """What has changed since the last event, by whom."""
+        for slot, value in self.world.entity.values.items():
+            old = self._slots[slot]
+            if old == value:
+                continue
+            self._slots[slot] = value
+            self._changed["read"] = self.scheduler.seconds
+            self.tell(f"{slot} holds {self.name(value)} instead of {self.name(old)}")
+            if self._deaths.pop(value, None) is not None:
+                self._put_back[value] = self.scheduler.seconds
+            self._births[value] = self.scheduler.seconds
+            if old not in self._slots.values():
+                self._dies(who, slot, old)
+            if who is not None:
+                self._was_intended(who, value)
+        for number, place in enumerate(self.world.places):
+            if place.value != self._sinks[number]:
+                self._shows(who, number, place.value, sent)
+                self._changed["sink.read"] = self.scheduler.seconds
+            if who is not None and place.tags is not None and place.tags.seq > self._seq:
+                self.breaks(ONE_EFFECT, f"{who.name} published with a sequence that no saved intent has")
+        self._refusals()
+
+    def _dies(self, who: Simulated | None, slot: Slot, value: str) -> None:
+        """It is in no slot any more; gateways forget it a while later."""
+        now = self.scheduler.seconds
+        self._deaths[value] = Death(now, by_keyturn=who is not None)
+        if who is None or value in self._doomed:
+            return
+        stage = None if self._record is None else self._record.stage
+        invariant = RETIRE_LAST if stage is Stage.RETIRE else QUIET
+        for showing in self._showings.get(value, ()):
+            if showing.counts and (showing.until is None or showing.until > now + self._soonest - CACHED):
+                ended = "still shows it" if showing.until is None else f"showed it {spelled(now - showing.until)} ago"
+                name = self.world.places[showing.sink].name
+                self.breaks(invariant, f"{who.name} ends {self.name(value)} in {slot} although {name} {ended}")
+                return
+
+    def _shows(self, who: Simulated | None, number: int, value: str | None, sent: float) -> None:
+        """A sink shows something else."""
+        place = self.world.places[number]
+        self.tell(f"{place.name} shows {self.name(value)} instead of {self.name(self._sinks[number])}")
+        self._opens(number, value, by_keyturn=who is not None)
+        if who is None or value is None or value in self._doomed or self.accepts(value):
+            return
+        death = self._deaths.get(value)
+        if death is not None and not death.by_keyturn and death.at >= sent - DEADLINE:
+            return  # somebody else wrote its slot since that look
+        if self.beyond:
+            return
+        state = "unknown to some gateway" if death is None else f"dead for {spelled(self.scheduler.seconds - death.at)}"
+        self.breaks(ALWAYS_LIVE, f"{who.name} publishes {self.name(value)} to {place.name}, which is {state}")
+
+    def _opens(self, number: int, value: str | None, *, by_keyturn: bool) -> None:
+        last = self._shown[number]
+        if last is not None:
+            last.until = self.scheduler.seconds
+        self._sinks[number] = value
+        self._shown[number] = None
+        if value is not None:
+            dead = value not in self._slots.values()
+            showing = Showing(sink=number, since=self.scheduler.seconds, by_keyturn=by_keyturn, dead=dead)
+            self._showings.setdefault(value, []).append(showing)
+            self._shown[number] = showing
+
+    def _refusals(self) -> None:
+        """Since when a sink shows what some gateway refuses: told in the end, whoever is to blame."""
+        now = self.scheduler.seconds
+        for number, value in enumerate(self._sinks):
+            good = value is None or self.accepts(value)
+            if good and number in self._refusing:
+                since, why = self._refusing.pop(number)
+                self.outages.append(Outage(since, now - since, why))
+            elif not good and number not in self._refusing:
+                death = self._deaths.get(value or "")
+                why = "not known yet" if death is None else "keyturn" if death.by_keyturn else "somebody else"
+                self._refusing[number] = (now, why)
+
+    def _not_ours(self, value: str, showing: Showing | None) -> bool:
+        """Whether a refusal is somebody else's doing, or was asked for."""
+        death = self._deaths.get(value)
+        if self.beyond or value in self._doomed or (death is not None and not death.by_keyturn):
+            return True
+        if self.scheduler.seconds <= self._put_back.get(value, -1e9) + self._latest:
+            return True
+        return showing is None or not showing.counts
+
+    def _was_intended(self, who: Simulated, value: str) -> None:
+        if self.schedule.setting.mode.value == "regenerate":
+            return
+        if Secret(value).fingerprint(self.world.ledger.salt) not in self._candidates:
+            self.breaks(ONE_EFFECT, f"{who.name} set a value without an intent in the ledger")
+
+    def _no_secret(self, record: Record) -> None:
+        lines = self.world.ledger.lines[self._lines :]
+        self._lines = len(self.world.ledger.lines)
+        text = msgspec.json.encode((record, [line.event for line in lines]))
+        for value in self._named:
+            if value[:PREFIX].encode() in text:
+                self.breaks(NO_SECRET, f"a record or its history holds {self.name(value)}")
+
+    def _adopts_what_is_certain(self, who: Simulated, before: Record | None, record: Record) -> None:
+        adopted = record.active is not None and record.stage is Stage.IDLE
+        if not adopted or (before is not None and before.active is not None):
+            return
+        if any(read is None for read in who.reads.values()):
+            self.breaks(UNKNOWN, f"{who.name} adopts although a sink cannot be read")
+        live = set(who.reads.values()) & set(self._slots.values())
+        if len(live) > 1:
+            self.breaks(UNKNOWN, f"{who.name} adopts although the sinks show two live values")
+
+    def finished(self) -> None:
+        """Everything has come to rest: what must be true then."""
+        for place in self.world.places:
+            if place.value is None or not self.accepts(place.value):
+                self.breaks(ALWAYS_LIVE, f"in the end {place.name} shows {self.name(place.value)}, which is refused")
+        for value in self._slots.values():
+            if Secret(value).fingerprint(self.world.ledger.salt) in self._compromised:
+                self.breaks(IT_ENDS, f"{self.name(value)} was named as compromised, and lives")
+
+
+__all__ = ["IT_ENDS", "Broken", "Outage", "Showing", "Watch"]
