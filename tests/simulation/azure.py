@@ -229,6 +229,10 @@ class SimulatedWorld(World):
         for place in self.places:
             if shown is not None:
                 place.put(self.value(SID, shown))
+        if setting.shows == "apart":
+            self.places[-1].put(self.value(SID, Slot.SECONDARY))
+        if setting.shows == "foreign":
+            self.places[-1].put(self.clock.random_bytes(16).hex())
         if setting.shows == "equal":
             self.keyring.portal(SID, Slot.SECONDARY, self.value(SID, Slot.PRIMARY))
         self.entity = self.keyring.entities[SID]

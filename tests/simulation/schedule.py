@@ -86,7 +86,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     replication: float = 0.0
     """For how many seconds after a write callers may read what a sink showed before."""
     shows: str = "primary"
-    """What the sinks show before keyturn is there: `primary`, `secondary`, `nothing`, or `equal` slots."""
+    """What the sinks show before keyturn is there: `primary`, `secondary`, `nothing`, or `equal` slots; `apart`: some
+    the one and some the other; `foreign`: the last one shows a value of somebody else, of no slot."""
     lasts: float = LONG
     """Nothing new goes wrong after so many seconds."""
     trust_etag: bool = True
@@ -168,10 +169,13 @@ def _setting(seed: int, dice: random.Random) -> Setting:
         step=dice.choice((0.1, 0.5, 3.0)),
         units=tuple(_units(dice, probe) for _ in range(dice.choice((1, 1, 2, 3)))),
         replication=dice.choice((0.0, 30.0, 60.0)),
-        shows=dice.choice(("primary", "primary", "primary", "secondary", "nothing", "equal")),
+        shows=dice.choice(_SHOWS),
         lasts=SHORT if dice.random() < 0.75 else LONG,
         trust_etag=trust_etag,
     )
+
+
+_SHOWS = (*("primary",) * 9, *("secondary", "nothing", "equal") * 3, "apart", "foreign")
 
 
 def _units(dice: random.Random, probe: bool) -> tuple[float, ...]:
