@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 LIMIT = 280.0
 
 
@@ -56,6 +58,7 @@ def test_pulling_the_plug_on_stage_changes_nothing_for_the_callers(tmp_path: Pat
     assert (outcome["errors"], outcome["leaks"]) == (0, [])
 
 
+@pytest.mark.long
 def test_nobody_is_signed_out_while_three_times_every_key_turns(tmp_path: Path) -> None:
     code, told, outcome = _play("--scene", "tokens", folder=tmp_path)
     assert code == 0

@@ -111,6 +111,7 @@ def test_the_figures_fit_80_columns(played: tuple[int, list[str], Any]) -> None:
     assert [line for line in table if len(line) > 80] == []
 
 
+@pytest.mark.long
 def test_without_fail_over_calls_are_refused_beyond_the_bound_and_it_exits_1(tmp_path: Path) -> None:
     script = tmp_path / "without_fail_over.py"
     script.write_text(WITHOUT_FAIL_OVER, encoding="utf-8")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.docs.pages import DOCS, executed, read, transcript
 from tests.docs.played import beside_an_emulator, environment, play
 
@@ -13,6 +15,7 @@ BLOCKS = executed(PAGE)
 SHELL = [name for name in BLOCKS if name != "emulator" and not name.startswith("file ")]
 
 
+@pytest.mark.long
 def test_the_walk_through_prints_what_the_page_shows(tmp_path: Path) -> None:
     """One shell for all blocks, as a reader has one."""
     reader = environment(tmp_path)

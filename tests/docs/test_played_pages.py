@@ -18,6 +18,7 @@ def shell(blocks: dict[str, str]) -> list[str]:
     return [text for name, text in blocks.items() if name != "emulator" and not name.startswith("file ")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_the_walk_through_prints_what_the_page_shows(page: str, tmp_path: Path) -> None:
     reader = environment(tmp_path)

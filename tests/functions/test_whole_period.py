@@ -58,6 +58,7 @@ def scene(azure: EmulatedAzure, tmp_path: Path) -> Scene:
     return stage
 
 
+@pytest.mark.long
 def test_fifty_credentials_go_through_a_whole_period_and_no_call_is_refused(
     scene: Scene, account: azurite.Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from keyturn_emulator import seed
 from tests.journeys.stage import Stage, play
 
@@ -11,6 +13,7 @@ HERE = Path(__file__).parent
 CHOSEN = "a-value-that-a-person-chose-0123456789"
 
 
+@pytest.mark.long
 def test_the_first_day_goes_as_its_transcript_says(stage: Stage) -> None:
     stage.secrets.add(CHOSEN)
     play(stage, HERE / "first_day.txt", env={"CHOSEN": CHOSEN})
