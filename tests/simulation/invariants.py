@@ -106,7 +106,7 @@ class Watch:
         self._seq = 0
         self._air: dict[str, int] = {}
         self._record: Record | None = None
-        self._lines = 0
+        self._records: list[Record] = []
         self._changed = {"read": -1e9, "sink.read": -1e9}
         self._soonest = min(min(units) for units in schedule.setting.units)
         self._latest = max(max(units) for units in schedule.setting.units)
@@ -205,7 +205,7 @@ class Watch:
         if record.compromise is not None and (before is None or before.compromise is None):
             self._doomed.update(self._slots.values())
             self._compromised.update(record.compromise.values)
-        self._no_secret(record)
+        self._records.append(record)
         self._adopts_what_is_certain(who, before, record)
         for name, value in who.reads.items():
             for showing in self._showings.get(value or "", ()):
@@ -221,7 +221,6 @@ class Watch:
         self.tell(sentence)
         stored = self.world.ledger.stored.get(self.world.credential(SID).key)
         self._record = None if stored is None else stored.record
-        self._lines = len(self.world.ledger.lines)
 
     def calls(self, caller: str, value: str | None, showing: Showing | None) -> None:
         """A caller calls every gateway with the value that it holds."""
@@ -338,10 +337,9 @@ class Watch:
         if Secret(value).fingerprint(self.world.ledger.salt) not in self._candidates:
             self.breaks(ONE_EFFECT, f"{who.name} set a value without an intent in the ledger")
 
-    def _no_secret(self, record: Record) -> None:
-        lines = self.world.ledger.lines[self._lines :]
-        self._lines = len(self.world.ledger.lines)
-        text = msgspec.json.encode((record, [line.event for line in lines]))
+    def _no_secret(self) -> None:
+        """In no record that was ever saved, nor in its history."""
+        text = msgspec.json.encode((self._records, [line.event for line in self.world.ledger.lines]))
         for value in self._named:
             if value[:PREFIX].encode() in text:
                 self.breaks(NO_SECRET, f"a record or its history holds {self.name(value)}")
@@ -355,6 +353,10 @@ class Watch:
         live = set(who.reads.values()) & set(self._slots.values())
         if len(live) > 1:
             self.breaks(UNKNOWN, f"{who.name} adopts although the sinks show two live values")
+
+    def ended(self) -> None:
+        """The schedule is over, however it went: what must be true of all that it left behind."""
+        self._no_secret()
 
     def finished(self) -> None:
         """Everything has come to rest: what must be true then."""

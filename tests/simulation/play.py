@@ -94,6 +94,7 @@ class _Stage:
         self.scheduler.over = True
         for keyturn in self.keyturns:
             keyturn.end()
+        self.watch.ended()
         return Played(
             broken=self.watch.broken,
             story=tuple(self.watch.story),
