@@ -55,6 +55,8 @@ class Ports(Script):
         self._local = setting.step / 10
         self.unreachable: set[int] = set()
         """Gateways that answer nobody's probes just now."""
+        self._followed: dict[str, list[tuple[int, Callable[[], None]]]] = {}
+        self._reached: dict[str, int] = {}
 
     def reach(self, point: str) -> None:
         """A call takes its while here; what the schedule has for this very point strikes."""
@@ -66,12 +68,24 @@ class Ports(Script):
         count = who.reached[point] = who.reached.get(point, 0) + 1
         if who.incidents and (incident := who.incidents.get((point, count))) is not None:
             self._strike(who, incident)
+        if point in self._followed:
+            self._follow_up(point)
         if point in _INSTANT:
             return
         step = self._local if point in _LOCAL else self.setting.step
         self.scheduler.pass_by(who, self.scheduler.random.random() * step)
         if point == "read":
             self.watch.looks(who)
+
+    def follow(self, point: str, nth: int, do: Callable[[], None]) -> None:
+        """Do this when the point is reached for the nth time, by whomever."""
+        self._followed.setdefault(point, []).append((nth, do))
+
+    def _follow_up(self, point: str) -> None:
+        count = self._reached[point] = self._reached.get(point, 0) + 1
+        for nth, do in self._followed[point]:
+            if nth == count:
+                do()
 
     def fault_at(self, point: str) -> str | NotApplied | KeyturnError | None:
         """What a read is answered."""

@@ -85,6 +85,9 @@ class Watch:
         self.saves = 0
         self.effects = 0
         self.outages: list[Outage] = []
+        self.writes = 0
+        self.overlooked: frozenset[str] = frozenset()
+        """Invariants that may break: it goes on."""
         self.beyond = False
         """Whether this schedule leaves the bounds: exposures are measured, and break nothing."""
         self._ledger_suffers = any(i.what in {What.LOST, What.RESTORED} for i in schedule.incidents)
@@ -131,7 +134,7 @@ class Watch:
         return self._named.setdefault(value, f"value {len(self._named) + 1}")
 
     def breaks(self, invariant: str, sentence: str) -> None:
-        if self.broken is not None:
+        if self.broken is not None or invariant in self.overlooked:
             return
         if self._ledger_suffers and invariant in {ALWAYS_LIVE, QUIET, RETIRE_LAST}:
             invariant = f"{LEDGER} ({invariant})"
@@ -258,6 +261,7 @@ class Watch:
             if old not in self._slots.values():
                 self._dies(who, slot, old)
             if who is not None:
+                self.writes += 1
                 self._was_intended(who, value)
         for number, place in enumerate(self.world.places):
             if place.value != self._sinks[number]:

@@ -7,7 +7,7 @@ The same schedule always plays the same. Never here: what is drawn (that is `sch
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 import msgspec
@@ -38,6 +38,8 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     rotations: int
     events: int
     effects: int
+    writes: int
+    """Writes of a keyturn that a slot took."""
     saves: int
     seconds: float
     """Of simulated time."""
@@ -46,9 +48,13 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     outages: tuple[Outage, ...] = ()
 
 
-def play(schedule: Schedule, *, telling: bool = False, beyond: bool = False) -> Played:
-    """`telling`: keep the story, too. `beyond`: measure what a schedule outside of all bounds costs."""
+def play(
+    schedule: Schedule, *, telling: bool = False, beyond: bool = False, overlooking: Collection[str] = ()
+) -> Played:
+    """`telling`: keep the story, too. `beyond`: measure what a schedule outside of all bounds costs. `overlooking`:
+    invariants that may break, so that what comes of it is seen."""
     stage = _Stage(schedule, telling=telling, beyond=beyond)
+    stage.watch.overlooked = frozenset(overlooking)
     collecting = gc.isenabled()
     gc.disable()  # a schedule leaves cycles behind, and collecting them amid it costs a third of the time
     try:
@@ -101,6 +107,7 @@ class _Stage:
             rotations=self._rotations(),
             events=self.watch.events + sum(caller.count for caller in self.callers),
             effects=self.watch.effects,
+            writes=self.watch.writes,
             saves=self.watch.saves,
             seconds=self.scheduler.seconds,
             struck=sum(keyturn.struck for keyturn in self.keyturns),
@@ -125,10 +132,20 @@ class _Stage:
         }
         if incident.what not in timed:
             self.keyturns[incident.who % len(self.keyturns)].suffers(incident)
+        elif incident.after:
+            self.world.ports.follow(incident.after, incident.nth, lambda: self._follows(incident, timed[incident.what]))
         elif incident.what is What.TERRAFORM:
             self.scheduler.at(incident.at - incident.span, lambda: self._terraform(incident))
         else:
             self.scheduler.at(incident.at, lambda: timed[incident.what](incident))
+
+    def _follows(self, incident: Incident, do: Callable[[Incident], None]) -> None:
+        """Its time counts from now. Terraform has just read its state."""
+        at = self.scheduler.seconds + incident.at
+        if incident.what is What.TERRAFORM:
+            self._terraform(msgspec.structs.replace(incident, at=at))
+        else:
+            self.scheduler.at(at, lambda: do(incident))
 
     def _sink_fails(self, incident: Incident) -> None:
         place = self.world.places[incident.who % len(self.world.places)]

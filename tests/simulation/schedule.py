@@ -54,6 +54,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     at: float = 0.0
     span: float = 0.0
     how: str = ""
+    after: str = ""
+    """A point: `at` counts from when it is reached for the nth time, by whomever; else from the start."""
 
 
 class Keyturn(StrEnum):
