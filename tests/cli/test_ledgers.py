@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from keyturn.ledgers.sql import SqlLedger
 from tests.cli.conftest import CONFIGURATION, Folder
 
 
@@ -56,6 +57,46 @@ def test_a_spoilt_ledger_is_named_and_left_as_it_was(
     assert sentence in done.stderr
     assert "Next: " in done.stderr
     assert filled.ledger.read_bytes() == before
+
+
+COMMANDS = (["run"], ["plan"], ["rotate", "fabrikam", "--because", "a test"], ["check"])
+LOOKS = (["status"], ["status", "--json"], ["history"], ["history", "fabrikam"])
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *LOOKS], ids=" ".join)
+def test_every_command_names_a_ledger_that_a_power_cut_has_damaged_and_changes_no_byte_of_it(
+    filled: Folder, command: list[str]
+) -> None:
+    """Its log is whole and the main file torn, as a disk leaves them that did not write what it said it had."""
+    log = filled.ledger.with_name("keyturn.db-wal")
+    with SqlLedger.open(f"sqlite:///{filled.ledger}") as ledger:
+        ledger.put_note("fence shop", "proven")
+        kept = filled.ledger.read_bytes(), log.read_bytes()
+    assert kept[1]
+    torn = kept[0][: len(kept[0]) // 8192 * 4096 + 700]
+    filled.ledger.write_bytes(torn)
+    log.write_bytes(kept[1])
+    done = filled.run(*command)
+    told = done.stdout + done.stderr
+    assert done.returncode == 1, told
+    assert "keyturn.db is damaged" in told.replace("\n", " ")
+    assert "Move the file away" in told
+    assert filled.ledger.read_bytes() == torn
+    assert log.read_bytes() == kept[1]
+
+
+def test_no_command_makes_a_new_ledger_beside_the_log_of_one_that_was_moved_away(filled: Folder) -> None:
+    log = filled.ledger.with_name("keyturn.db-wal")
+    with SqlLedger.open(f"sqlite:///{filled.ledger}") as ledger:
+        ledger.put_note("fence shop", "proven")
+        kept = log.read_bytes()
+    filled.ledger.rename(filled.path / "damaged.db")
+    log.write_bytes(kept)
+    done = filled.run("run")
+    assert done.returncode == 1
+    assert "keyturn.db-wal beside it holds the last saves of one" in done.stderr
+    assert not filled.ledger.exists()
+    assert log.read_bytes() == kept
 
 
 def test_a_locked_ledger_is_named_and_nothing_is_changed(filled: Folder) -> None:

@@ -36,7 +36,8 @@ def _implementing(modules: Iterable[ModuleType]) -> set[type]:
 
 def _tested(contract: type) -> list[Any]:
     """The classes below a contract that pytest runs: those in a file of tests, named as tests are."""
-    return [each for each in contract.__subclasses__() if each.__name__.startswith("Test")]
+    below: list[Any] = contract.__subclasses__()
+    return [each for each in below if each.__name__.startswith("Test")]
 
 
 def test_every_ledger_in_the_code_is_in_the_suite() -> None:
