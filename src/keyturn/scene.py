@@ -239,18 +239,18 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
         return record
     scene = Scene(record, seen, policy, now)
     sees_everything = _sees_everything(scene)
+    shown = {scene.shows(sink) for sink in scene.known} - {None}
+    marked: dict[str, SlotRecord] = {}
     for slot in Slot:
         kept = _timed(record.slot(slot), scene)
-        values = {kept.fingerprint, *(kept.intent.candidates if kept.intent else ())} - {None}
-        shown = any(scene.shows(sink) in values for sink in scene.known)
         being_published = record.stage is Stage.PUBLISH and record.target is slot
-        if shown:
+        if kept.fingerprint in shown or (kept.intent is not None and not shown.isdisjoint(kept.intent.candidates)):
             kept = msgspec.structs.replace(kept, exposed=True, quiet_since=None)
         elif kept.exposed and not being_published and sees_everything:
             kept = msgspec.structs.replace(kept, exposed=False, quiet_since=now)
-        record = record.but(**{slot.value: kept})
+        marked[slot.value] = kept
     own = _own_sinks(scene)
-    return record.but(sinks=own, left=_left(scene, own), tokens=_tokens(scene), written=_written(scene))
+    return record.but(**marked, sinks=own, left=_left(scene, own), tokens=_tokens(scene), written=_written(scene))
 
 
 def _sees_everything(scene: Scene) -> bool:
@@ -272,11 +272,13 @@ def _own_sinks(scene: Scene) -> tuple[str, ...]:
 def _left(scene: Scene, own: tuple[str, ...]) -> dict[str, Fingerprint]:
     """The sinks of ours that the policy names no more, until what they were given has died: nobody empties them, and
     who still reads them there is refused then."""
-    alive = {scene.live(Slot.PRIMARY), scene.live(Slot.SECONDARY)}
     known = dict(scene.record.left)
+    gone = {*scene.record.sinks} - {*own}
+    if not known and not gone:
+        return {}
+    alive = {scene.live(Slot.PRIMARY), scene.live(Slot.SECONDARY)}
     if scene.record.active is not None:
         given = scene.live(scene.target if scene.record.stage is Stage.PUBLISH else scene.active)
-        gone = {*scene.record.sinks} - {*own}
         known |= {} if given is None else dict.fromkeys(sorted(gone), given)
     named = {sink.name for sink in scene.seen.sinks}
     return {name: value for name, value in known.items() if value in alive and name not in named}
@@ -293,9 +295,14 @@ def _tokens(scene: Scene) -> dict[str, TokenLife]:
 
 def _written(scene: Scene) -> dict[str, Fingerprint]:
     """What write-only sinks were given. One that was given a token and is to have the value now was given nothing."""
+    if not scene.record.written:
+        return {}
     values = {sink.name for sink in scene.seen.sinks if sink.write_only and sink.token is None}
     changed = values & scene.record.tokens.keys()
     return {name: value for name, value in scene.record.written.items() if name not in changed}
+
+
+_INSTANTS = ("quiet_since", "written_at", "accepted_at", "published_at")
 
 
 def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:
@@ -307,11 +314,8 @@ def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:
         elif kept.fingerprint is not None and kept.written_at is None:
             changes["written_at"] = scene.now
     if not scene.skewed:
-        changes |= {
-            name: scene.now
-            for name in ("quiet_since", "written_at", "accepted_at", "published_at")
-            if (instant := getattr(kept, name)) is not None and instant > scene.now
-        }
+        instants = {name: getattr(kept, name) for name in _INSTANTS}
+        changes |= {name: scene.now for name, at in instants.items() if at is not None and at > scene.now}
     longest = scene.now + scene.policy.settling
     if kept.unsettled_until is not None and kept.unsettled_until > longest:
         changes["unsettled_until"] = longest

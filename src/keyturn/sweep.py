@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import msgspec
@@ -112,7 +112,6 @@ class Sweep:
         if due:
             with self._pool(self._workers) as pool:
                 futures = [pool.submit(self._one, self._charges[key], key in force) for key in due]
-                wait(futures)
         for key, future in zip(due, futures, strict=True):
             problem = future.exception()
             if isinstance(problem, LedgerFault):
@@ -186,14 +185,19 @@ class Sweep:
         return self._stop.is_set() or (self._until is not None and self._clock.boottime() >= self._until)
 
     def _refresh(self, taken: Collection[str]) -> None:
-        """Another keyturn may have taken a turn since: read again whatever is past its wait and was not due here."""
+        """Another keyturn, or a person, may have been at work since: read again whatever is held, and what is past its
+        wait and was not due here. What the ledger has lost is new again."""
         now = self._clock.now()
         self._busy_until = {key: until for key, until in self._busy_until.items() if until > now}
         for key, record in list(self._records.items()):
-            if key not in taken and record.not_before is not None and record.not_before <= now:
-                stored = self._ledger.load(key)
-                if stored is not None:
-                    self._records[key] = stored.record
+            waits = record.hold is None and record.not_before is not None and record.not_before > now
+            if key in taken or waits:
+                continue
+            stored = self._ledger.load(key)
+            if stored is None:
+                del self._records[key]
+            else:
+                self._records[key] = stored.record
 
     def due(self, force: Collection[str] = ()) -> list[str]:
         """Keys of the charges that have something to do now: those that are new or whose policy changed first, then

@@ -176,6 +176,7 @@ class SimulatedSink(MemorySink):
         assert isinstance(ports, Ports)
         who = ports.running
         if who is not None:
+            ports.watch.sees(who)
             who.reads[self.name] = None
         shown = super().read()
         if who is not None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from keyturn.model import Fingerprint, Record, Secret, Slot, Stage
+from keyturn.testing import MemorySink
 from tests.simulation.azure import SID, SimulatedWorld
 from tests.simulation.schedule import CACHED, POLICY, Schedule, What, spelled
 
@@ -151,9 +152,14 @@ class Watch:
     # -------- what the ports tell
 
     def looks(self, who: Simulated) -> None:
-        """A look begins: the entity is being read (A8)."""
-        who.looked_at = self.scheduler.seconds
-        who.reads.clear()
+        """A look may begin: the entity is being read (A8)."""
+        who.began_at = self.scheduler.seconds
+
+    def sees(self, who: Simulated) -> None:
+        """A sink is being read: whatever began with the entity is a look, and not a second glance at an ETag."""
+        if who.began_at is not None:
+            who.looked_at, who.began_at = who.began_at, None
+            who.reads.clear()
 
     def sends(self, who: Simulated, point: str) -> None:
         """An effect is about to leave. What it rests on must be fresh, and certain."""
@@ -164,9 +170,9 @@ class Watch:
         if age > DEADLINE + 1e-6:
             self.breaks(FENCED, f"{who.name} sends {point} {spelled(age)} after its look")
         if point in {"set_value", "regenerate"}:
-            blind = [name for name, read in who.reads.items() if read is None]
+            blind = [place.name for place in self._readable if who.reads.get(place.name) is None]
             if blind:
-                self.breaks(UNKNOWN, f"{who.name} writes a slot although {blind[0]} cannot be read")
+                self.breaks(UNKNOWN, f"{who.name} writes a slot although it has not read {blind[0]}")
         if point == "regenerate" and self._air.get(point):
             self.breaks(ONE_EFFECT, f"{who.name} regenerates while an earlier one may still land")
 
@@ -203,6 +209,9 @@ class Watch:
             earlier = None if before is None else before.slot(slot).intent
             if intent is not None and intent is not earlier and intent != earlier:
                 self._candidates.update(intent.candidates)
+                sends = earlier is None or earlier.sent_at != intent.sent_at
+                if sends and record.stage is Stage.RETIRE and not intent.by_hand:
+                    self._every_sink_confirmed(who, record)
                 self._regenerates += not (intent.applied or intent.acknowledged)
         self._seq = max(self._seq, record.seq)
         if record.compromise is not None and (before is None or before.compromise is None):
@@ -210,6 +219,7 @@ class Watch:
             self._compromised.update(record.compromise.values)
         self._records.append(record)
         self._adopts_what_is_certain(who, before, record)
+        self._rescues_at_once(who, record)
         for name, value in who.reads.items():
             for showing in self._showings.get(value or "", ()):
                 if showing.until is None and self.world.places[showing.sink].name == name:
@@ -224,6 +234,8 @@ class Watch:
         self.tell(sentence)
         stored = self.world.ledger.stored.get(self.world.credential(SID).key)
         self._record = None if stored is None else stored.record
+        named = None if self._record is None else self._record.compromise
+        self._compromised = set() if named is None else set(named.values)  # whoever forgot one is to be told again
 
     def calls(self, caller: str, value: str | None, showing: Showing | None) -> None:
         """A caller calls every gateway with the value that it holds."""
@@ -257,9 +269,11 @@ class Watch:
             self.tell(f"{slot} holds {self.name(value)} instead of {self.name(old)}")
             if self._deaths.pop(value, None) is not None:
                 self._put_back[value] = self.scheduler.seconds
+            if who is not None and value in self._births:
+                self.breaks(RETIRE_LAST, f"{who.name} gives {slot} no fresh value, but {self.name(value)} once more")
             self._births[value] = self.scheduler.seconds
             if old not in self._slots.values():
-                self._dies(who, slot, old)
+                self._dies(who, slot, old, sent)
             if who is not None:
                 self.writes += 1
                 self._was_intended(who, value)
@@ -271,10 +285,12 @@ class Watch:
                 self.breaks(ONE_EFFECT, f"{who.name} published with a sequence that no saved intent has")
         self._refusals()
 
-    def _dies(self, who: Simulated | None, slot: Slot, value: str) -> None:
+    def _dies(self, who: Simulated | None, slot: Slot, value: str, sent: float) -> None:
         """It is in no slot any more; gateways forget it a while later."""
         now = self.scheduler.seconds
         self._deaths[value] = Death(now, by_keyturn=who is not None)
+        if who is not None and value in self._doomed:
+            self._ends_compromised(who, value, sent)
         if who is None or value in self._doomed:
             return
         stage = None if self._record is None else self._record.stage
@@ -354,13 +370,54 @@ class Watch:
             return
         if any(read is None for read in who.reads.values()):
             self.breaks(UNKNOWN, f"{who.name} adopts although a sink cannot be read")
-        live = set(who.reads.values()) & set(self._slots.values())
+        shown = {read for read in who.reads.values() if read}
+        live = shown & set(self._slots.values())
         if len(live) > 1:
             self.breaks(UNKNOWN, f"{who.name} adopts although the sinks show two live values")
+        if any(value not in self._births for value in shown):
+            self.breaks(UNKNOWN, f"{who.name} adopts although a sink shows somebody else's secret")
+        if any(value != self._slots[record.active] and self._births[value] < who.looked_at for value in live):
+            self.breaks(UNKNOWN, f"{who.name} adopts {record.active}, and the sinks show the other value")
 
     def ended(self) -> None:
         """The schedule is over, however it went: what must be true of all that it left behind."""
         self._no_secret()
+
+    def _every_sink_confirmed(self, who: Simulated, record: Record) -> None:
+        """The old value is to die: each sink that can be read told the look that it shows the active one."""
+        assert record.active is not None
+        new = record.slot(record.active).fingerprint
+        for place in self._readable:
+            if Secret(who.reads.get(place.name) or "").fingerprint(self.world.ledger.salt) != new:
+                self.breaks(RETIRE_LAST, f"{who.name} retires before {place.name} has confirmed the new value")
+
+    def _rescues_at_once(self, who: Simulated, record: Record) -> None:
+        """Somebody else ended the published value. Whoever has seen that does not wait while the other stands ready."""
+        waits = record.not_before is not None and not record.failures and record.hold is None
+        if not waits or record.active is None or record.compromise is not None:
+            return
+        for place in self._readable:
+            value = who.reads.get(place.name)
+            death = self._deaths.get(value or "")
+            if death is None or death.by_keyturn or death.at > who.looked_at or place.value != value:
+                continue
+            for slot in Slot:
+                kept, live = record.slot(slot), self._slots[slot]
+                known = Secret(live).fingerprint(self.world.ledger.salt) == kept.fingerprint == kept.confirmed
+                settled = kept.unsettled_until is None and (kept.intent is None or kept.intent.applied)
+                if known and settled and self._births[live] < who.looked_at:
+                    self.breaks(ALWAYS_LIVE, f"{who.name} waits while {place.name} shows a dead value, and {slot} is good")
+
+    def _ends_compromised(self, who: Simulated, value: str, sent: float) -> None:
+        """No drain, but not either while the look could see it in a sink (rule A15)."""
+        seen = sent - self.schedule.setting.replication
+        for showing in self._showings.get(value, ()):
+            if showing.counts and showing.until is None and showing.since <= seen:
+                self.breaks(QUIET, f"{who.name} ends {self.name(value)} although sink-{showing.sink + 1} still shows it")
+
+    @property
+    def _readable(self) -> list[MemorySink]:
+        return [place for place in self.world.places if not place.write_only]
 
     def finished(self) -> None:
         """Everything has come to rest: what must be true then."""
@@ -368,7 +425,8 @@ class Watch:
             if place.value is None or not self.accepts(place.value):
                 self.breaks(ALWAYS_LIVE, f"in the end {place.name} shows {self.name(place.value)}, which is refused")
         for value in self._slots.values():
-            if Secret(value).fingerprint(self.world.ledger.salt) in self._compromised:
+            named = Secret(value).fingerprint(self.world.ledger.salt) in self._compromised
+            if named and value not in self._put_back:
                 self.breaks(IT_ENDS, f"{self.name(value)} was named as compromised, and lives")
 
 

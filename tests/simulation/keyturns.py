@@ -57,6 +57,8 @@ class Simulated(Process):
         self.incidents: dict[tuple[str, int], Incident] = {}
         self.answers: dict[tuple[str, int], Incident] = {}
         self.unread: dict[tuple[str, int], Incident] = {}
+        self.began_at: float | None = None
+        """When it read the entity, if it has read no sink since (seconds)."""
         self.looked_at = 0.0
         """When its last look began (seconds)."""
         self.reads: dict[str, str | None] = {}

@@ -147,3 +147,36 @@ def test_many_threads_rotate_a_fleet_with_exactly_one_write_per_slot() -> None:
     sweep(world, rules, workers=8).follow(to_the_end=True)
     assert world.keyring.writes - writes == 80
     assert {record.rotations for record in world.ledger.records()} == {1}
+
+
+def test_a_sweep_that_another_keyturn_outruns_waits_for_its_lease_and_does_not_ask_again_at_once() -> None:
+    """It used to spin: the wait that it knew of was over, and its lease was somebody else's (found by simulation)."""
+    world = fleet(1)
+    rules = policy(probe=None)
+    sweeping = sweep(world, rules)
+    sweeping.once()
+    credential = world.credential("c000")
+    stored = world.ledger.stored[credential.key]
+    waiting = stored.record.but(stage=Stage.CONFIRM, target=Slot.PRIMARY, not_before=world.clock.now() + MINUTE / 2)
+    world.ledger.save(waiting, stored.version, [])
+    sweeping = sweep(world, rules)
+    world.clock.move(MINUTE)
+    assert world.ledger.lease(credential.key, OTHER, world.clock.now(), 10 * MINUTE)
+    began = world.clock.now()
+    swept = sweeping.follow()
+    assert (swept.busy, swept.turns) == (1, 0)
+    assert swept.next_at == began + 2 * rules.deadline
+
+
+def test_a_sweep_notices_that_the_ledger_has_lost_the_record_of_a_held_credential() -> None:
+    world = fleet(1)
+    for sink in world.sinks["c000"]:
+        sink.put("not a value of this service's")
+    sweeping = sweep(world, policy())
+    sweeping.once()
+    assert world.record("c000").hold is not None
+    world.sinks["c000"][0].put(world.value("c000", Slot.PRIMARY))
+    world.ledger.stored.clear()
+    sweeping.once()
+    sweeping.once()
+    assert world.record("c000").active is Slot.PRIMARY
