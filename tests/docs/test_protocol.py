@@ -15,8 +15,8 @@ import pytest
 
 from keyturn import plan
 from tests.docs.pages import DOCS, read
-from tests.docs.rules_taken_away import TAKEN_AWAY
 from tests.docs.states_page import ARROW, page_text, table
+from tests.simulation.rules_removed import REMOVED
 from tests.turn import test_traces
 
 PAGE = read(DOCS / "protocol.md")
@@ -89,7 +89,7 @@ def test_the_site_draws_every_arrow_of_it() -> None:
 
 def test_every_rule_has_a_section_of_the_same_form() -> None:
     assert list(rules()) == RULES
-    assert list(TAKEN_AWAY) == RULES
+    assert list(REMOVED) == RULES
 
 
 def test_every_rule_that_the_table_names_is_a_rule_here() -> None:
@@ -121,7 +121,7 @@ def _is_module(name: str) -> bool:
 def test_a_rule_taken_away_is_noticed_by_the_test_its_section_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     witness = rules()[name].witness
     assert set(inspect.signature(witness).parameters) == set(next(cases(witness)))
-    TAKEN_AWAY[name](monkeypatch)
+    REMOVED[name](monkeypatch)
     assert fails(witness)
 
 
@@ -146,7 +146,7 @@ def test_a_trace_is_seen_again_once_one_of_its_rules_is_taken_away(trace: str) -
     rules_of_it, tests = traces()[trace]
     for rule in rules_of_it:
         with pytest.MonkeyPatch.context() as patch:
-            TAKEN_AWAY[rule](patch)
+            REMOVED[rule](patch)
             if any(
                 fails(getattr(test_traces, name)) for name in reversed(tests)
             ):  # the one that takes longest is first
