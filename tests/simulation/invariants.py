@@ -365,8 +365,11 @@ class Watch:
                 self.breaks(NO_SECRET, f"a record or its history holds {self.name(value)}")
 
     def _adopts_what_is_certain(self, who: Simulated, before: Record | None, record: Record) -> None:
-        adopted = record.active is not None and record.stage is Stage.IDLE
-        if not adopted or (before is not None and before.active is not None):
+        if (
+            record.active is None
+            or record.stage is not Stage.IDLE
+            or (before is not None and before.active is not None)
+        ):
             return
         if any(read is None for read in who.reads.values()):
             self.breaks(UNKNOWN, f"{who.name} adopts although a sink cannot be read")
@@ -406,14 +409,16 @@ class Watch:
                 known = Secret(live).fingerprint(self.world.ledger.salt) == kept.fingerprint == kept.confirmed
                 settled = kept.unsettled_until is None and (kept.intent is None or kept.intent.applied)
                 if known and settled and self._births[live] < who.looked_at:
-                    self.breaks(ALWAYS_LIVE, f"{who.name} waits while {place.name} shows a dead value, and {slot} is good")
+                    name = place.name
+                    self.breaks(ALWAYS_LIVE, f"{who.name} waits while {name} shows a dead value and {slot} is good")
 
     def _ends_compromised(self, who: Simulated, value: str, sent: float) -> None:
         """No drain, but not either while the look could see it in a sink (rule A15)."""
         seen = sent - self.schedule.setting.replication
         for showing in self._showings.get(value, ()):
             if showing.counts and showing.until is None and showing.since <= seen:
-                self.breaks(QUIET, f"{who.name} ends {self.name(value)} although sink-{showing.sink + 1} still shows it")
+                name = self.world.places[showing.sink].name
+                self.breaks(QUIET, f"{who.name} ends {self.name(value)} although {name} still shows it")
 
     @property
     def _readable(self) -> list[MemorySink]:
