@@ -34,7 +34,7 @@ POLICY = {
     "consumers": "{ cache: 1h }",
     "drain": "24h",
 }
-STEP = 0.02  # machine seconds between two looks at a command that runs
+STEP = 0.04  # machine seconds between two looks at a command that runs: each look is work for the emulator
 PATIENCE = 60.0  # machine seconds that a command may take
 
 
