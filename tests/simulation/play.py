@@ -229,15 +229,11 @@ class _Stage:
             self.watch.ledger_changed("the ledger is restored from its backup")
 
     def _lost(self, incident: Incident) -> None:
-        """Whoever runs keyturn ends it first; what stands in memory belongs to a ledger that is no more. Where only the
-        records are deleted nobody does, unless it was held: a service asks nothing of the ledger about what it knows to
-        be held, and would go on taking it for that."""
-        record = self._record()
-        if incident.how == "all" or (record is not None and record.hold is not None):
+        """Whoever runs keyturn ends it first; what stands in memory belongs to a ledger that is no more."""
+        if incident.how == "all":
             for keyturn in self.keyturns:
                 keyturn.end()
                 self.scheduler.at(self.scheduler.seconds + 5.0, keyturn.begin)
-        if incident.how == "all":
             self.world.records.renamed(f"ledger at {self.scheduler.seconds:.0f}")
         else:
             self.world.ledger.stored.clear()
