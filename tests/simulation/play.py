@@ -174,7 +174,11 @@ class _Stage:
         self.watch.tell(f"a {incident.how} trigger reaches every keyturn")
         for keyturn in self.keyturns:
             keyturn.forced = incident.how == "replayed"
-            keyturn.wake()
+            self._woken_now(keyturn)
+
+    def _woken_now(self, keyturn: SimulatedKeyturn) -> None:
+        """By the queue: whoever is woken may go on for a long while before he who wakes the next one does."""
+        self.scheduler.at(self.scheduler.seconds, lambda: _woken(keyturn))
 
     def _gateway_lost(self, incident: Incident) -> None:
         number = incident.who % len(self.setting.units)
@@ -251,7 +255,7 @@ class _Stage:
             keyturn.incidents.clear()
             keyturn.answers.clear()
             keyturn.unread.clear()
-            keyturn.wake()
+            self._woken_now(keyturn)
 
     def _came_by(self) -> None:
         """After every sweep of a keyturn: in the calm, whether all has come to rest."""
