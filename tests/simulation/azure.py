@@ -65,11 +65,11 @@ class Ports(Script):
             return
         if point == "ledger.saved":
             self.watch.saved(who)
+        if point in self._followed:
+            self._follow_up(point)
         count = who.reached[point] = who.reached.get(point, 0) + 1
         if who.incidents and (incident := who.incidents.get((point, count))) is not None:
             self._strike(who, incident)
-        if point in self._followed:
-            self._follow_up(point)
         if point in _INSTANT:
             return
         step = self._local if point in _LOCAL else self.setting.step
