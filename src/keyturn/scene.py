@@ -7,7 +7,6 @@ that the rows of `plan.TABLE` ask. Never here: what to do about it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -76,8 +75,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this service refuses a wrong ETag; None: not tried yet."""
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(msgspec.Struct, frozen=True, dict=True):
     """A record, a look, a policy and an instant: all that a guard may judge by."""
 
     record: Record
