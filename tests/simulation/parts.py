@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,6 @@ from tests.simulation.invariants import Broken
 from tests.simulation.play import play
 from tests.simulation.schedule import What, draw
 
-ROOT = Path(__file__).parents[2]
 PART = 1000
 """Schedules that one process plays in a row."""
 
@@ -82,11 +82,14 @@ def played(task: tuple[int, int, str]) -> Part:
 
 
 def code_now() -> str:
-    """Changes when keyturn's code or the simulation's changes."""
-    files = [*sorted((ROOT / "src" / "keyturn").rglob("*.py")), *sorted(Path(__file__).parent.glob("*.py"))]
+    """Changes when any code changes that a schedule goes through: keyturn's, or the simulation's own."""
+    own = [f"tests.simulation.{name}" for name in ("azure", "invariants", "keyturns", "play", "schedule", "scheduler")]
+    played = [name for name in sorted(sys.modules) if name.partition(".")[0] == "keyturn" or name in own]
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
+    for name in played:
+        file = sys.modules[name].__file__
+        if file is not None:
+            digest.update(name.encode() + Path(file).read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -18,7 +18,7 @@ from keyturn.policy import HOUR, MINUTE, Consumers, Policy, ProbeSpec, Retire
 
 SECONDS_AN_HOUR = 3600.0
 MOST_KEYTURNS = 4
-SHORT, LONG = 2.6 * SECONDS_AN_HOUR, 5.5 * SECONDS_AN_HOUR
+SHORT, LONG = 2.4 * SECONDS_AN_HOUR, 5.5 * SECONDS_AN_HOUR
 """Nothing new goes wrong after this: within one rotation and the adoption before it, or within two and more."""
 
 
@@ -151,7 +151,7 @@ def draw(seed: int) -> Schedule:
 
 
 def _setting(seed: int, dice: random.Random) -> Setting:
-    count = dice.choice((2, 2, 2, 3, 3, 4))
+    count = dice.choice((2, 2, 2, 2, 3, 4))
     probe = dice.random() < 0.7
     sinks = dice.choice((1, 1, 2, 3))
     clock = dice.choice((0.0, 0.0, SKEW / 2))
@@ -172,7 +172,7 @@ def _setting(seed: int, dice: random.Random) -> Setting:
         units=tuple(_units(dice, probe) for _ in range(dice.choice((1, 1, 2, 3)))),
         replication=dice.choice((0.0, 30.0, 60.0)),
         shows=dice.choice(_SHOWS),
-        lasts=SHORT if dice.random() < 0.75 else LONG,
+        lasts=SHORT if dice.random() < 0.8 else LONG,
         trust_etag=trust_etag,
     )
 
@@ -182,7 +182,7 @@ _SHOWS = (*("primary",) * 9, *("secondary", "nothing", "equal") * 3, "apart", "f
 
 def _units(dice: random.Random, probe: bool) -> tuple[float, ...]:
     """A probe finds out how late a gateway is, but for a unit that lags behind the one it reached (A17)."""
-    late = dice.choice((0.0, 0.0, 5.0, 30.0, 90.0 if probe else PROPAGATION - SETTLE))
+    late = dice.choice((0.0, 0.0, 5.0, 20.0, 60.0 if probe else PROPAGATION - SETTLE))
     if probe and dice.random() < 0.02:
         late = 900.0  # asked every quarter of a minute: dear to simulate
     return (late,) if dice.random() < 0.5 else (late, late + dice.uniform(0.0, SETTLE))
