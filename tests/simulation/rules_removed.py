@@ -176,22 +176,43 @@ def _bounded_waits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(policy.Policy, "longest_wait", property(lambda _self: FOR_EVER))
 
 
-def _negative_control(patch: pytest.MonkeyPatch) -> None:
-    learn = outcome.learn_not_accepted
+def _sampling(patch: pytest.MonkeyPatch) -> None:
+    """Once accepted is confirmed, and a probe that proves nothing is one that refuses."""
+    learn, due_at, ask = outcome.learn_not_accepted, plan._confirm_due_at, testing.MemoryProbe.ask
 
     def believing(record: Record, sentence: str, proves_nothing: bool, now: datetime) -> tuple[Record, Event]:
         return learn(record, sentence, False, now)
 
+    def at_once(s: Scene) -> datetime:
+        return due_at(s) - (s.policy.settle if s.policy.probe is not None else timedelta(0))
+
     patch.setattr(outcome, "learn_not_accepted", believing)
 
+    def once(probe: testing.MemoryProbe, gateways: Any, spec: Any, value: model.Secret, accepts: int) -> Any:
+        return ask(probe, gateways, spec, value, min(accepts, 1))
 
-def _refusals(patch: pytest.MonkeyPatch) -> None:
-    def unclear(
+    patch.setattr(plan, "_confirm_due_at", at_once)
+    patch.setattr(testing.MemoryProbe, "ask", once)
+
+
+def _classes_of_answers(patch: pytest.MonkeyPatch) -> None:
+    """A refusal is unclear, and what is unclear did not happen."""
+    unclear = outcome.learn_unclear
+
+    def not_happened(record: Record, sentence: str, now: datetime) -> tuple[Record, Event]:
+        for slot in Slot:
+            intent = record.slot(slot).intent
+            if intent is not None and not intent.applied:
+                record = outcome.learn_not_sent(record, slot)
+        return unclear(record, sentence, now)
+
+    def refused(
         record: Record, slot: Slot, refusal: model.NotApplied, _policy: policy.Policy, now: datetime
     ) -> tuple[Record, Event | None]:
-        return outcome.learn_unclear(record, refusal.sentence, now)
+        return unclear(record, refusal.sentence, now)
 
-    patch.setattr(outcome, "learn_refused", unclear)
+    patch.setattr(outcome, "learn_unclear", not_happened)
+    patch.setattr(outcome, "learn_refused", refused)
 
 
 REMOVED: dict[str, Take] = {
@@ -211,6 +232,6 @@ REMOVED: dict[str, Take] = {
     "A14": _unreadable_sinks,
     "A15": _no_look_after_a_compromise,
     "A16": _bounded_waits,
-    "A17": _negative_control,
-    "A18": _refusals,
+    "A17": _sampling,
+    "A18": _classes_of_answers,
 }
