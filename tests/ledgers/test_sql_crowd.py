@@ -35,6 +35,8 @@ from keyturn.ports import HistoryLine
 from .contract import MINUTE, NOW, SeededClock, event, record
 
 SPAWN = multiprocessing.get_context("spawn")
+HANGS = 300
+"""Seconds after which nobody waits any longer for a process that must have failed."""
 
 
 @pytest.fixture
@@ -63,6 +65,7 @@ def _processes(target: Callable[..., None], arguments: Sequence[tuple[Any, ...]]
 
 
 CREDENTIALS = ("/arm/a", "/arm/b")
+MOST_TRIES = 50_000
 
 
 def _take_turns(url: str, witness: str, seeds: Sequence[int], times: int) -> None:
@@ -71,8 +74,7 @@ def _take_turns(url: str, witness: str, seeds: Sequence[int], times: int) -> Non
     def work(ledger: SqlLedger, seed: int) -> None:
         us = this_process(SeededClock(seed))
         for key in CREDENTIALS * times:
-            while not ledger.lease(key, us, NOW, MINUTE):
-                pass
+            assert any(ledger.lease(key, us, NOW, MINUTE) for _ in range(MOST_TRIES)), "the lease is never given back"
             mark = Path(witness) / key.replace("/", "_")
             os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # fails if somebody else has it, too
             with (Path(witness) / "taken").open("a", encoding="utf-8") as taken:
@@ -80,7 +82,7 @@ def _take_turns(url: str, witness: str, seeds: Sequence[int], times: int) -> Non
             mark.unlink()
             ledger.release(key, us)
 
-    with SqlLedger.open(url) as ledger, ThreadPoolExecutor(len(seeds)) as pool:
+    with SqlLedger.open(url, busy_seconds=HANGS) as ledger, ThreadPoolExecutor(len(seeds)) as pool:
         list(pool.map(functools.partial(work, ledger), seeds))
 
 
@@ -111,11 +113,11 @@ def test_of_many_processes_that_find_a_dead_holders_lease_one_takes_it_over(url:
 
 
 def _try_once(url: str, witness: str, number: int, tried: Barrier) -> None:
-    with SqlLedger.open(url) as ledger:
+    with SqlLedger.open(url, busy_seconds=HANGS) as ledger:
         if ledger.lease("k", this_process(SeededClock(number)), NOW, MINUTE):
             (Path(witness) / f"got-{number}").touch()
         # No holder ends before all have tried: a dead one's lease could be taken over again, and rightly so.
-        tried.wait()
+        tried.wait(HANGS)
 
 
 # -------- readers beside writers
@@ -132,7 +134,7 @@ def _uniform(name: str, n: int) -> Record:
 
 
 def _write(url: str, name: str) -> None:
-    with SqlLedger.open(url) as ledger:
+    with SqlLedger.open(url, busy_seconds=HANGS) as ledger:
         for n in range(SAVES):
             told = [event(f"{name}.{n}.{part}") for part in range(EVENTS)]
             assert ledger.save(_uniform(name, n), n, told) == n + 1
@@ -147,12 +149,13 @@ def _whole_history(lines: Sequence[HistoryLine]) -> None:
         assert kinds == [f"{name}.{n}.{part}" for n in range(saves) for part in range(EVENTS)], "whole saves, in order"
 
 
-def _read_until_done(url: str) -> int:
+def _read_until_done(url: str, writers: Sequence[BaseProcess]) -> int:
     """Look again and again; whatever is seen must have been saved just so. Returns how often something was new."""
     newest = dict.fromkeys(WRITERS, 0)
     news = 0
     with SqlLedger.open(url) as ledger, LedgerView.open(url) as view:
         while any(version < SAVES for version in newest.values()):
+            assert all(not writer.exitcode for writer in writers)
             for name in WRITERS:
                 stored = ledger.load(f"/arm/{name}")
                 if stored is None:
@@ -171,8 +174,8 @@ def _read_until_done(url: str) -> int:
 
 def test_readers_see_whole_saves_only_while_others_write(url: str) -> None:
     SqlLedger.open(url).close()
-    with _processes(_write, [(url, name) for name in WRITERS]), ThreadPoolExecutor(2) as pool:
-        seen = list(pool.map(_read_until_done, [url, url]))
+    with _processes(_write, [(url, name) for name in WRITERS]) as writers, ThreadPoolExecutor(2) as pool:
+        seen = list(pool.map(_read_until_done, [url, url], [writers, writers]))
     assert all(news >= len(WRITERS) for news in seen)
     with SqlLedger.open(url) as ledger:
         assert list(ledger.records()) == [_uniform(name, SAVES - 1) for name in WRITERS]
@@ -260,6 +263,7 @@ def killing(url: str) -> Iterator[Callable[[str, int], tuple[int, int]]]:
     here, there = SPAWN.Pipe()
     nursery = SPAWN.Process(target=_nursery, args=(url, there))
     nursery.start()
+    there.close()  # so that its end is seen here
 
     def kill(how: str, count: int) -> tuple[int, int]:
         here.send((how, count))
