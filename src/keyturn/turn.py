@@ -148,9 +148,10 @@ class Turn:
         rows: list[str] = []
         look: Look | None = None
         dropped = 0
+        must_look = force
         while True:
             stored = self._load(credential, policy)
-            if plan.rests(stored.record, policy, self._clock.now()) and not (force and not rows):
+            if plan.rests(stored.record, policy, self._clock.now()) and not must_look:
                 return Advanced(record=stored.record, rows=tuple(rows))
             if len(rows) >= MOST_MOVES:
                 self._give_up(credential, policy, f"{MOST_MOVES} steps in one turn came to no end")
@@ -161,10 +162,13 @@ class Turn:
             look = self._kept(look, look.version, held_back=self._held_back(stored.record, policy, now))
             step = plan.next_step(stored.record, look.seen, policy, now)
             rows.append(step.row)
+            must_look = False
             try:
                 look = self._take(credential, policy, stored, look, step)
             except Conflict:
-                look = None  # somebody else saved first: take a new turn at once (rule A8)
+                # somebody else saved first: take a new turn at once, and look whatever the record waits for, since
+                # what was sent may have broken what he did (rule A8)
+                look, must_look = None, step.effect is not None
             except NotSent as late:
                 look = None  # dropped, because its look was too old (rule A4): look again
                 dropped += 1

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tests.simulation.scheduler import Scheduler
 
 SID = "contoso"
+FOR_GOOD = 90 * 86400.0
 STALE_FOR = 60.0
 """A stale read tells of at most so long ago, in seconds; sinks state their replication (rule A3)."""
 
@@ -76,6 +77,12 @@ class Ports(Script):
         self.scheduler.pass_by(who, self.scheduler.random.random() * step)
         if point == "read":
             self.watch.looks(who)
+
+    def strike(self, incident: Incident) -> None:
+        """Whoever stands here now suffers it."""
+        who = self.running
+        assert who is not None, "somebody reached the point"
+        self._strike(who, incident)
 
     def follow(self, point: str, nth: int, do: Callable[[], None]) -> None:
         """Do this when the point is reached for the nth time, by whomever."""
@@ -157,6 +164,10 @@ class Ports(Script):
         if incident.what is What.STALL:
             self.watch.tell(f"{who.name} stands still at {incident.point} for {spelled(incident.span)}")
             who.take(incident.span)
+            if incident.how == "dies":
+                after = incident.point.replace(".sent", ".done")
+                nth = who.reached.get(after, 0) + 1
+                who.suffers(Incident(what=What.CRASH, point=after, nth=nth, span=FOR_GOOD))
         elif incident.what is What.LEDGER:
             self.watch.tell(f"{who.name}: the ledger cannot be used at {incident.point}")
             raise LedgerFault("the ledger cannot be used")

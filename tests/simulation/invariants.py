@@ -135,7 +135,7 @@ class Watch:
         return self._named.setdefault(value, f"value {len(self._named) + 1}")
 
     def breaks(self, invariant: str, sentence: str) -> None:
-        if self.broken is not None or invariant in self.overlooked:
+        if self.broken is not None or self.beyond or invariant in self.overlooked:
             return
         if self._ledger_suffers and invariant in {ALWAYS_LIVE, QUIET, RETIRE_LAST}:
             invariant = f"{LEDGER} ({invariant})"

@@ -130,7 +130,9 @@ class _Stage:
             What.RESTORED: self._restored,
             What.LOST: self._lost,
         }
-        if incident.what not in timed:
+        if incident.what not in timed and incident.who < 0:
+            self.world.ports.follow(incident.point, incident.nth, lambda: self.world.ports.strike(incident))
+        elif incident.what not in timed:
             self.keyturns[incident.who % len(self.keyturns)].suffers(incident)
         elif incident.after:
             self.world.ports.follow(incident.after, incident.nth, lambda: self._follows(incident, timed[incident.what]))

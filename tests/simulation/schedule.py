@@ -45,7 +45,8 @@ class What(StrEnum):
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that goes wrong. `who`: which keyturn, sink or gateway. Spans and times are in seconds."""
+    """One thing that goes wrong. `who`: which keyturn, sink or gateway; -1: whichever keyturn gets there, counted over
+    all of them. Spans and times are in seconds."""
 
     what: What
     who: int = 0
@@ -241,9 +242,9 @@ def _stall(dice: random.Random, setting: Setting) -> Incident:
 
 def _answer(dice: random.Random, setting: Setting) -> Incident:
     write = "set_value" if setting.mode is Mode.SET else "regenerate"
-    point = dice.choice((write, write, "sink.write", "sink.write", "sink.write", "prove_fence"))
+    point = dice.choice((write, write, write, write, "sink.write", "sink.write", "sink.write", "prove_fence"))
     how = dice.choice(ANSWERS)
-    nth = 1 if point == "prove_fence" else dice.randint(1, 4)
+    nth = 1 if point == "prove_fence" else dice.choice((1, 1, 1, 2, 2, 3, 4))
     span = dice.uniform(1.0, LATE) if how == "late" else float(dice.choice((0, 20, 600)))
     return Incident(what=What.ANSWER, who=_who(dice, setting), point=point, nth=nth, span=span, how=how)
 
@@ -318,7 +319,7 @@ def _lost(dice: random.Random, setting: Setting) -> Incident:
 _DRAWN: dict[What, tuple[Draw, int]] = {
     What.CRASH: (_crash, 10),
     What.STALL: (_stall, 8),
-    What.ANSWER: (_answer, 12),
+    What.ANSWER: (_answer, 16),
     What.UNREAD: (_unread, 5),
     What.LEDGER: (_ledger, 2),
     What.SINK: (_sink, 4),

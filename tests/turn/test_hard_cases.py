@@ -467,6 +467,36 @@ def test_a_value_that_somebody_rotated_at_portal_and_sink_becomes_due_again() ->
     assert advance(world, turn, rules, force=True).stage is not Stage.IDLE
 
 
+def test_a_frozen_publish_that_lands_in_a_drain_is_repaired_at_once_by_whoever_sent_it() -> None:
+    """Rule A8: its save is refused, and it looks whatever the record waits for. It used to leave the dead value in the
+    sink until the drain was over (found by simulation)."""
+    rules = policy()
+    world, frozen = rotated(rules)
+    credential = world.credential("contoso")
+    ask = by_hand.request(world.record("contoso"), "test", world.clock.now())[0]
+    world.ledger.save(ask, world.ledger.stored[credential.key].version, [])
+    follow(world, frozen, "contoso", rules, until=Stage.CONFIRM)
+    dead = world.value("contoso", Slot.PRIMARY)
+
+    def others_go_on() -> None:
+        follow(world, keyturn(world), "contoso", rules)
+        again = by_hand.request(world.record("contoso"), "again", world.clock.now())[0]
+        world.ledger.save(again, world.ledger.stored[credential.key].version, [])
+        follow(world, keyturn(world), "contoso", rules, until=Stage.DRAIN)
+        follow(world, keyturn(world), "contoso", rules, until=Stage.IDLE)
+        again = by_hand.request(world.record("contoso"), "and again", world.clock.now())[0]
+        world.ledger.save(again, world.ledger.stored[credential.key].version, [])
+        follow(world, keyturn(world), "contoso", rules, until=Stage.DRAIN)
+
+    world.clock.move(rules.settle)
+    world.script.at("sink.write.sent", others_go_on)
+    record = frozen.advance(credential, rules).record
+    written = [value for _, value in world.sinks["contoso"][0].writes]
+    assert dead in written[-2:], "the frozen publish landed"
+    assert record.stage is Stage.DRAIN
+    assert world.keyring.accepts(world.sinks["contoso"][0].value or "")
+
+
 def test_following_to_the_end_does_not_spin_beside_a_second_keyturn() -> None:
     rules = policy()
     world = World()
