@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite(f"{__package__}.contract", f"{__package__}.compared")
+pytest.register_assert_rewrite(f"{__package__}.contract", f"{__package__}.compared", f"{__package__}.rotating")

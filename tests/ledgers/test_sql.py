@@ -24,6 +24,7 @@ from keyturn.ledgers.sql import SqlLedger
 
 from .compared import ComparedLedgerContract
 from .contract import NOW, LedgerContract, Rewrite, SharedLedgerContract, StoredLedgerContract, event, record
+from .rotating import a_whole_rotation
 
 SALT = bytes(range(32))
 NOBODY = 65_534
@@ -100,6 +101,18 @@ def test_everything_is_still_there_after_closing(url: str) -> None:
     with SqlLedger.open(url, create=False) as ledger:
         assert (ledger.id, ledger.salt) == before
         assert [found.id for found in ledger.records()] == ["shop/contoso"]
+
+
+def test_a_whole_rotation_is_kept_in_a_file_and_no_value_ever_is(path: Path, url: str) -> None:
+    with SqlLedger.open(url) as kept_open:
+        assert kept_open.load("nobody") is None  # it is in use from then on, so that its log stays to be looked at
+        values = a_whole_rotation(lambda _: SqlLedger.open(url))
+        kept = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+        assert [found.rotations for found in kept_open.records()] == [1]
+    assert set(kept) == {"keyturn.db", "keyturn.db-wal", "keyturn.db-shm"}
+    assert b"contoso" in kept["keyturn.db-wal"]
+    for value in values:
+        assert not [name for name, content in kept.items() if value[:12].encode() in content]
 
 
 def test_many_that_make_the_same_ledger_at_once_end_up_with_one(url: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,15 @@ from azure.data.tables import TableClient
 from keyturn import assemble
 from keyturn.ledgers.table import TableLedger
 from keyturn.ledgers.table_view import TableView
-from keyturn.model import Slot, Stage
-from keyturn.testing import MemoryLedger, World
-from keyturn.turn import Turn
+from keyturn.model import Stage
+from keyturn.testing import MemoryLedger
 from tests import azurite
 from tests.cli.conftest import CONFIGURATION, SERVICE, Folder
-from tests.keyturns import callers, policy
 
 from .contract import event, record
+from .rotating import a_whole_rotation
 from .tables import open_table, table_of
 
-SECOND, QUARTER = timedelta(seconds=1), timedelta(minutes=15)
 VARIABLE = "STORE_OF_KEYTURN"
 KEY = f"{SERVICE}/service/shop-apim/subscriptions/contoso".lower()
 
@@ -46,35 +43,7 @@ def folder(tmp_path: Path, table: str) -> Folder:
 
 
 def test_a_whole_rotation_is_kept_in_a_table_and_no_value_ever_is(account: azurite.Account, table: str) -> None:
-    world, rules = World(), policy()
-    credential = world.add("contoso")
-    calling = callers(world, "contoso")
-    values = {world.value("contoso", slot) for slot in Slot}
-    stages: list[Stage] = []
-    for _ in range(10_000):
-        # Another process for every turn: nothing but the table goes on from one to the next.
-        with open_table(table, account.connection_string, world.clock) as ledger:
-            turn = Turn(
-                keyring=world.keyring,
-                sinks=world.sinks_of,
-                ledger=ledger,
-                probe=world.probe,
-                clock=world.clock,
-                evidence=world.evidence,
-            )
-            now = turn.advance(credential, rules).record
-        values |= {world.value("contoso", slot) for slot in Slot}
-        stages += [now.stage] if now.stage not in stages[-1:] else []
-        for caller in calling:
-            caller.call()
-        if now.rotations:
-            break
-        left = now.not_before - world.clock.now() if now.not_before else timedelta(0)
-        world.clock.move(max(left, SECOND) if now.stage is Stage.IDLE else min(max(left, SECOND), QUARTER))
-    assert stages[-1] is Stage.IDLE
-    assert now.rotations == 1
-    assert [caller.refusals for caller in calling] == [[]]
-    assert len(values) == 4, "two that were there, and two that were drawn"
+    values = a_whole_rotation(lambda clock: open_table(table, account.connection_string, clock))
     with TableClient.from_connection_string(account.connection_string, table) as client:
         kept = repr([dict(row) for row in client.list_entities()])
     assert "contoso" in kept
