@@ -1371,13 +1371,10 @@ def next_step(record: Record, seen: Seen, policy: Policy, now: datetime) -> Step
 def picture() -> str:
     """The state picture of the docs, generated from `TABLE`, as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", "    [*] --> unknown"]
-    seen: set[tuple[Stage, Stage, str]] = set()
     for row in TABLE:
         for start in sorted(row.at):
             for end in row.to:
-                if (start, end, row.name) not in seen:
-                    seen.add((start, end, row.name))
-                    lines.append(f"    {start} --> {end}: {row.name}" + (f" ({row.rule})" if row.rule else ""))
+                lines.append(f"    {start} --> {end}: {row.name}" + (f" ({row.rule})" if row.rule else ""))
     return "\n".join(lines) + "\n"
 
 

@@ -6,8 +6,8 @@ and a number where that is still ambiguous: nothing in it moves with line number
 Mutants of text change what people read, and nothing that anybody decides by: sentences, what stands in an f-string,
 and `sentence=` and `shorter=` whatever they are made of. Codes ("quiet-slot", "A1") are no text.
 
-Left out, because nothing would change: docstrings, annotations, imports, and assertions that tell mypy what a guard
-has asked.
+Left out, because nothing would change: docstrings, annotations, names of unions of types, imports, and assertions that
+tell mypy what a guard has asked.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import Enum
-from types import ModuleType
-from typing import Any
+from itertools import pairwise
+from types import ModuleType, UnionType
+from typing import Any, TypeGuard
 
 LONGEST_LINE = 160
 """A longer line is named by the first part of it around the change that is shorter, or by its beginning."""
@@ -160,7 +161,7 @@ class _Walk:
         for index, statement in enumerate(getattr(parent, field)):
             here = replace(place, bound=bound, line=_head(statement), at=statement.lineno)
             yield from self._statement(parent, field, index, statement, here)
-            bound |= {node.id for node in ast.walk(statement) if _stores(node)}
+            bound |= _bound(statement)
 
     def _statement(
         self, parent: ast.AST, field: str, index: int, statement: ast.stmt, place: _Place
@@ -171,6 +172,8 @@ class _Walk:
             case ast.ClassDef():
                 yield from self._body(statement, "body", replace(place, names=(*place.names, statement.name)))
             case ast.Import() | ast.ImportFrom() | ast.Assert() | ast.Expr(value=ast.Constant()):
+                return
+            case ast.Assign(targets=[ast.Name(id=name)]) if isinstance(self.names.get(name), UnionType):
                 return
             case _:
                 if place.in_function and _may_be_left_out(statement, place.bound):
@@ -193,15 +196,14 @@ class _Walk:
         value = statement.value
         if isinstance(value, ast.Constant):
             return
-        instead: list[object] = []
+        instead: list[ast.expr] = []
         if place.returns == "bool":
-            instead = [True, False]
+            instead = [ast.Constant(True), ast.Constant(False)]
         elif place.returns.endswith("| None"):
-            instead = [None]
+            instead = [ast.Constant(None)]
         elif place.returns.startswith("tuple["):
-            instead = [()]
-        for constant in instead:
-            now = ast.Tuple([], ast.Load()) if constant == () else ast.Constant(constant)
+            instead = [ast.Tuple([], ast.Load())]
+        for now in instead:
             yield place, statement, "value", None, value, now, f"return {_told(now)}"
 
     # -------- expressions
@@ -225,7 +227,9 @@ class _Walk:
         place = place.in_(node)
         if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.keyword) and node.arg in TEXT_ARGUMENTS):
             place = replace(place, text=True)
-        if isinstance(node, ast.Call) and _is_row(node):
+        if isinstance(node, ast.Tuple) and node.elts and _is_row(node.elts[0]):
+            place = replace(place, line="the table")
+        if _is_row(node):
             place = replace(place, hint=_told(node.args[3]), line=f"Row({_told(node.args[0])})", at=node.lineno)
         if isinstance(node, ast.expr):
             asked = field == "test" or (field == "ifs" and isinstance(parent, ast.comprehension))
@@ -278,11 +282,10 @@ class _Walk:
             case ast.Call(func=ast.Name(id=name), args=[*args], keywords=keywords):
                 if name in SWAPPED:
                     yield _like(node, func=ast.Name(SWAPPED[name], ast.Load()))
-                if name in {"min", "max"} and len(args) > 1:
-                    yield from (
-                        _like(node, args=[*args[:n], *args[n + 1 :]]) for n in range(len(args)) if len(args) > 2
-                    )
-                    yield from args if len(args) == 2 else ()
+                if name in {"min", "max"} and len(args) == 2:
+                    yield from args
+                elif name in {"min", "max"} and len(args) > 2:
+                    yield from (_like(node, args=[*args[:n], *args[n + 1 :]]) for n in range(len(args)))
                 if name in DROPPED and len(args) == 1 and not keywords:
                     yield args[0]
                 if _is_row(node) and _told(args[1]) != "ANY":
@@ -296,19 +299,14 @@ class _Walk:
                     if isinstance(node, ast.Set) and len(elts) == 1:
                         continue
                     yield _like(node, elts=[*elts[:index], *elts[index + 1 :]]), f"without {_told(part)}"
-                for index, (one, two) in enumerate(zip(elts, elts[1:], strict=False)):
-                    if (
-                        isinstance(one, ast.Call)
-                        and isinstance(two, ast.Call)
-                        and _is_row(one)
-                        and self._meet(one, two)
-                    ):
+                for index, (one, two) in enumerate(pairwise(elts)):
+                    if _is_row(one) and _is_row(two) and self._meet(one, two):
                         turned = [*elts[:index], two, one, *elts[index + 2 :]]
                         yield _like(node, elts=turned), f"{_told(two.args[0])} before {_told(one.args[0])}"
             case ast.Dict(keys=keys, values=values):
-                for index, part in enumerate(keys):
+                for index, key in enumerate(keys):
                     left = [*keys[:index], *keys[index + 1 :]], [*values[:index], *values[index + 1 :]]
-                    told = _told(part) if part is not None else f"**{_told(values[index])}"
+                    told = _told(key) if key is not None else f"**{_told(values[index])}"
                     yield _like(node, keys=left[0], values=left[1]), f"without {told}"
             case ast.Call(keywords=keywords):
                 for index, keyword in enumerate(keywords):
@@ -354,11 +352,13 @@ def _like(node: ast.expr, **changes: Any) -> Any:
     return ast.copy_location(type(node)(**(fields | changes)), node)
 
 
-def _stores(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+def _bound(node: ast.AST) -> frozenset[str]:
+    """The names that get a value somewhere in a node."""
+    names = (each for each in ast.walk(node) if isinstance(each, ast.Name))
+    return frozenset(name.id for name in names if isinstance(name.ctx, ast.Store))
 
 
-def _is_row(call: ast.expr) -> bool:
+def _is_row(call: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Row"
 
 
@@ -373,5 +373,5 @@ def _may_be_left_out(statement: ast.stmt, bound: frozenset[str]) -> bool:
     if isinstance(statement, ast.AugAssign):
         return True
     targets = statement.targets if isinstance(statement, ast.Assign) else []
-    names = [node.id for target in targets for node in ast.walk(target) if _stores(node)]
-    return bool(targets) and all(isinstance(t, ast.Name | ast.Tuple) for t in targets) and set(names) <= bound
+    plain = all(isinstance(target, ast.Name | ast.Tuple) for target in targets)
+    return bool(targets) and plain and all(_bound(target) <= bound for target in targets)

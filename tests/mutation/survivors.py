@@ -37,10 +37,10 @@ class Survivors:
 
     def complaints(self, known: Iterable[Mutant], killed: Mapping[Mutant, bool]) -> list[str]:
         """What is wrong with the list, by all mutants there are and by those that were asked for."""
-        there = {mutant.identity for mutant in known}
-        gone = [
-            f"is listed, and there is no such mutant: {' | '.join(map(str, i))}" for i in self.why if i not in there
-        ]
+        known = list(known)
+        there, rooms = {mutant.identity for mutant in known}, {mutant.room for mutant in known}
+        here = [identity for identity in self.why if identity[0].split(".")[0] in rooms]
+        gone = [f"is listed, and there is no such mutant: {_told(i)}" for i in here if i not in there]
         dead = [f"is listed, and is killed: {m}" for m, is_dead in killed.items() if is_dead and m.identity in self.why]
         new = [
             f"survives, and is not listed: {m}"
@@ -48,3 +48,7 @@ class Survivors:
             if not is_dead and not m.text and m.identity not in self.why
         ]
         return [*gone, *dead, *new]
+
+
+def _told(identity: Identity) -> str:
+    return " | ".join(map(str, identity))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from keyturn.model import Mode, Record, Slot, SlotRecord, Stage, TokenLife
-from keyturn.plan import ProveFence, ReadValues
-from keyturn.policy import DAY
+from keyturn.plan import ProveFence, ReadValues, next_step
+from keyturn.policy import DAY, HOUR, MINUTE
 from keyturn.scene import Seen
 from tests.keyturns import policy
 from tests.plan.scenes import (
     LATE,
-    MINUTE,
     NOW,
     SECOND,
     Case,
@@ -27,6 +26,8 @@ from tests.plan.scenes import (
     sends,
     sink,
     token,
+    value,
+    waits,
 )
 
 VOUCHED = NOW - 3 * DAY
@@ -60,6 +61,13 @@ ADOPTING = {
         look=seen(skew=2 * MINUTE),
         changes=fails("clock-skew", "A16"),
         event=("wait", "A16"),
+    ),
+    "not active, and by a wrong clock": Case(
+        row="not active",
+        given=unknown(),
+        look=seen(state="suspended", skew=2 * MINUTE),
+        changes=waits("not-active", NOW + HOUR),
+        event=("wait", ""),
     ),
     "by a wrong clock, before the values are read": Case(
         row="adopt: clocks differ",
@@ -124,10 +132,17 @@ ADOPTING = {
     "a foreign value of no ledger, where none was taken over": Case(
         row="adopt: foreign", given=unknown(), look=seen(sink("x", seq=3)), changes=holds("foreign-value"), event=HELD
     ),
+    "a foreign value beside equal slots": Case(
+        row="adopt: foreign",
+        given=unknown(secondary=SAME),
+        look=seen(sink("x"), sink("p", "file")),
+        changes=holds("foreign-value"),
+        event=HELD,
+    ),
     "equal slots": Case(
         row="adopt: equal",
         given=unknown(secondary=SAME),
-        changes=adopts(P, secondary=SAME) | {"secondary": SlotRecord(fingerprint="p", unsettled_until=LATE)},
+        changes=adopts(P, secondary=SAME) | {"secondary": SlotRecord(fingerprint=value("p"), unsettled_until=LATE)},
         event=ADOPTED,
     ),
     "primary shown": Case(row="adopt: shown", given=unknown(), changes=adopts(P), event=ADOPTED),
@@ -183,6 +198,13 @@ ADOPTING = {
         given=unknown(),
         look=seen(token("s", left=EXPIRED)),
         changes=adopts(S),
+        event=ADOPTED,
+    ),
+    "a token that expired is better than an empty sink": Case(
+        row="adopt: shown",
+        given=unknown(),
+        look=seen(sink(None), token("s", "file", left=EXPIRED)),
+        changes=adopts(S, "vault", "file"),
         event=ADOPTED,
     ),
     "tokens of both that expired": Case(
@@ -260,8 +282,6 @@ def test_the_active_slot_is_found_or_asked_for_and_never_guessed(case: Case) -> 
 
 
 def test_that_two_live_tokens_disagree_is_told_to_end_with_them() -> None:
-    from keyturn.plan import next_step
-
     def told(look: Seen) -> str:
         given = unknown(tokens={"vault": TokenLife(expires=NOW + DAY, renew_at=NOW)})
         hold = next_step(given, look, policy(), NOW).record.hold

@@ -1,4 +1,4 @@
-"""Asking the gateways row by row: a value is accepted before it is published, and after the old one died (A3, A5, A17)."""
+"""Asking the gateways row by row, before a value is published, and after the old one died (A3, A5, A17)."""
 
 from __future__ import annotations
 
@@ -88,6 +88,13 @@ ASKING = {
         changes=ROTATED,
         event=("finish", ""),
     ),
+    "proven, while clocks differ": Case(
+        row="finish",
+        given=proving(primary=quiet("p"), renewed="s", retired=True),
+        look=seen(sink("s"), skew=2 * MINUTE),
+        changes=ROTATED,
+        event=("finish", ""),
+    ),
     "not asked yet": Case(
         row="ask the gateways",
         given=confirming(),
@@ -117,6 +124,19 @@ ASKING = {
         given=confirming(secondary=fresh(foreign=True)),
         changes=enters(Stage.RENEW, target=None, renewed=None),
         event=("renew again", ""),
+    ),
+    "somebody wrote it, and a write may still land": Case(
+        row="renew again",
+        given=confirming(secondary=fresh(foreign=True, unsettled_until=LATE)),
+        changes=enters(Stage.RENEW, target=None, renewed=None),
+        event=("renew again", ""),
+    ),
+    "somebody wrote what a rollback is to publish": Case(
+        row="ask the gateways",
+        given=confirming(turning=None, secondary=fresh(foreign=True)),
+        changes=sends(),
+        event=("ask the gateways", "A17"),
+        effect=ASKS,
     ),
     "somebody wrote it, and a sink shows it": Case(
         row="ask the gateways",
@@ -187,6 +207,12 @@ ASKING = {
         changes=waits("settle", NOW + SECOND, "A17"),
         event=("wait", "A17"),
     ),
+    "accepted, and settling, after it was refused for too long": Case(
+        row="settle",
+        given=confirming(secondary=accepted(29 * SECOND), refused_since=NOW - DAY, refused_at=NOW),
+        changes=waits("settle", NOW + SECOND, "A17"),
+        event=("wait", "A17"),
+    ),
     "accepted, at an instant that was forgotten": Case(
         row="settle",
         given=confirming(secondary=fresh(accepted="s")),
@@ -251,6 +277,13 @@ ASKING = {
         changes=holds("not-accepted"),
         event=("hold", "A17"),
     ),
+    "refused for too long, and the value is not at hand": Case(
+        row="not accepted",
+        given=confirming(refused_since=NOW - DAY, refused_at=NOW),
+        look=seen(held=frozenset()),
+        changes=holds("not-accepted"),
+        event=("hold", "A17"),
+    ),
     "refused once, long ago": Case(
         row="ask the gateways",
         given=confirming(refused_since=NOW - DAY, refused_at=None),
@@ -291,6 +324,16 @@ def test_both_stages_that_ask_go_the_same_way(given: Record) -> None:
     assert row(look=seen(*look.sinks, skew=2 * MINUTE)) == "clocks differ"
     refused = given.but(refused_since=NOW - 2 * HOUR, refused_at=NOW)
     assert next_step(refused, look, RULES, NOW).row == "not accepted"
+
+
+def test_how_a_value_was_confirmed_is_told() -> None:
+    def told(given: Record, rules: Any) -> str:
+        event = next_step(given, seen(), rules, NOW).event
+        assert event is not None
+        return event.sentence
+
+    assert told(confirming(secondary=accepted(HOUR)), RULES) == "secondary confirmed: every gateway accepted it"
+    assert told(confirming(), UNPROBED).startswith("secondary confirmed: not proven: waited for propagation")
 
 
 def test_without_a_probe_its_configuration_is_what_would_shorten_the_wait() -> None:

@@ -130,8 +130,8 @@ BLOCKED = {
         reason="quiet-slot",
         rule="A1",
         until=NOW + SECOND,
-        says="no sink shows the secondary value since 2026-03-01 12:00 UTC; callers may use it until it has been out of "
-        "every sink for 24 h",
+        says="no sink shows the secondary value since 2026-03-01 12:00 UTC; callers may use it until it has been out "
+        "of every sink for 24 h",
         shorter="`keyturn adopt shop/contoso --quiet-since",
     ),
     "the drain of the policy is what counts": Refused(

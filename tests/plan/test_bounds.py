@@ -187,6 +187,7 @@ def test_looks_are_spread_over_the_last_seventh_of_the_span() -> None:
 
 def test_what_was_never_published_has_no_age() -> None:
     nothing = Record(key="k", id="i")
+    assert due_at(nothing.but(secondary=SlotRecord(published_at=START)), policy()) is None
     unpublished = Record(key="k", id="i", active=Slot.PRIMARY)
     assert [due_at(record, policy()) for record in (nothing, unpublished)] == [None, None]
     assert [starts_at(record, policy(), START) for record in (nothing, unpublished)] == [None, None]

@@ -134,12 +134,14 @@ def test_an_active_value_is_replaced_from_every_stage_in_which_no_fresh_one_is_m
     [
         compromised("s", stage=Stage.CONFIRM, secondary=active("s", confirmed=None)),
         compromised("p", stage=Stage.CONFIRM, primary=active("p", confirmed=None, exposed=True), target=P),
+        compromised("p", stage=Stage.CONFIRM, primary=quiet("p", confirmed=None), target=P),
         record(Stage.CONFIRM, secondary=quiet("s", confirmed=None)),
     ],
-    ids=["a sink shows it", "it is active", "it is not compromised"],
+    ids=["a sink shows it", "it is active", "it is active, though no sink shows it", "it is not compromised"],
 )
 def test_a_target_that_callers_have_is_asked_about_all_the_same(given: Record) -> None:
-    look = seen(sink(given.slot(given.target or P).fingerprint))
+    target = given.slot(given.target or P)
+    look = seen(sink(target.fingerprint if target.exposed else None))
     step = next_step(given, look, RULES, NOW)
     assert step.row == "ask the gateways"
     assert isinstance(step.effect, Ask)
@@ -200,6 +202,14 @@ LOCKED = {
         event=("let in again", "A15"),
         effect=LetIn(etag="7"),
     ),
+    "what was written of late, and confirmed, is known everywhere": Case(
+        row="let in again",
+        given=locked(primary=active("p", written_at=NOW)),
+        look=SUSPENDED,
+        changes=sends(),
+        event=("let in again", "A15"),
+        effect=LetIn(etag="7"),
+    ),
     "disabled, too": Case(
         row="let in again",
         given=locked(),
@@ -221,6 +231,17 @@ LOCKED = {
         ),
         event=("renewed", ""),
         cites="A9",
+    ),
+    "active again before the last look": Case(
+        row="prove it is let in",
+        given=record(compromise=named("x", suspended=True, look_at=NOW)),
+        changes=enters(
+            Stage.CONFIRM,
+            target=P,
+            compromise=named("x", look_at=NOW),
+            primary=active("p", confirmed=None),
+        ),
+        event=("prove it is let in", "A15"),
     ),
     "active again": Case(
         row="prove it is let in",
@@ -251,6 +272,23 @@ def test_nobody_is_kept_out_for_the_rest_of_a_rotation(stage: Stage) -> None:
     assert next_step(given, seen(sink(shown)), RULES, NOW).row == "prove it is let in"
 
 
+@pytest.mark.parametrize(
+    ("given", "row"),
+    [
+        (locked("p", stage=Stage.RENEW), "renew the standby"),
+        (locked("p", "y", stage=Stage.RETIRE, secondary=active("s")), "retire the old slot"),
+        (locked(stage=Stage.CONFIRM, secondary=quiet("s", confirmed=None, written_at=NOW)), "settle"),
+        (locked(stage=Stage.CONFIRM), "confirmed"),
+        (locked(stage=Stage.PUBLISH), "publish"),
+        (locked(stage=Stage.PROVE), "finish"),
+    ],
+    ids=["p lives, and is replaced", "p lives, and dies", "asked", "confirmed", "published", "proven"],
+)
+def test_nobody_is_let_in_while_a_value_of_theirs_lives_or_its_successor_is_on_its_way(given: Record, row: str) -> None:
+    shown = "s" if given.active is S else "p"
+    assert next_step(given, seen(sink(shown), state="suspended"), RULES, NOW).row == row
+
+
 def test_while_it_is_suspended_no_gateway_is_asked_and_propagation_is_waited_for() -> None:
     given = locked("p", stage=Stage.CONFIRM, secondary=quiet("s", confirmed=None, written_at=NOW - MINUTE))
     step = next_step(given, SUSPENDED, RULES, NOW)
@@ -263,6 +301,12 @@ LAST = {
     "when it is due": Case(
         row="looked again",
         given=compromised("x"),
+        changes={"compromise": None},
+        event=("compromise over", "A15"),
+    ),
+    "before a rotation that is due": Case(
+        row="looked again",
+        given=compromised("x", primary=active("p", published_at=NOW - 31 * DAY)),
         changes={"compromise": None},
         event=("compromise over", "A15"),
     ),

@@ -15,6 +15,7 @@ from tests.plan.scenes import (
     NOW,
     RULES,
     SECOND,
+    WEEKLY,
     Case,
     P,
     S,
@@ -177,6 +178,7 @@ def test_a_foreign_value_in_a_new_sink_is_asked_about_in_every_stage(stage: Stag
         (seen(STALE), "a fresh token is due: the one in vault ends on 2026-03-03 12:00 UTC"),
         (seen(token(left=-MINUTE)), "a fresh token is due: the one in vault ended on 2026-03-02 11:59 UTC"),
         (seen(token(left=7 * DAY + MINUTE + SECOND)), "ends on 2026-03-09 12:01 UTC"),
+        (seen(sink("p", token=WEEKLY)), "the one in vault is none as it should be"),
     ],
 )
 def test_of_a_token_that_is_renewed_its_end_is_told(look: Seen, told: str) -> None:

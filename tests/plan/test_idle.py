@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from keyturn.model import Record, Request, Stage
+from keyturn.model import Compromise, Record, Request, Stage
 from keyturn.plan import next_step
 from keyturn.policy import DAY, HOUR, MINUTE, Policy, spread
 from keyturn.scene import Seen
 from keyturn.windows import parse
 from tests.keyturns import policy
 from tests.plan.scenes import (
+    LATE,
     NOW,
     RULES,
     SECOND,
@@ -29,6 +30,7 @@ from tests.plan.scenes import (
     seen,
     sink,
     token,
+    value,
     waits,
 )
 
@@ -59,6 +61,9 @@ def rests(**more: Any) -> dict[str, Any]:
 MONDAYS = (parse("Mon 14:00-16:00 UTC"),)
 """Two hours from now: this is a Monday at noon."""
 
+COMPROMISED = Compromise(values=(value("x"),), because="leaked", at=NOW)
+LAST_LOOK = Compromise(values=(value("x"),), because="leaked", at=NOW, look_at=LATE)
+
 IDLE = {
     "of age": Case(row="due", given=aged(30 * DAY, **NEVER_MIND), changes=STARTS, event=("due", "")),
     "not of age": Case(
@@ -81,6 +86,34 @@ IDLE = {
         look=seen(sink(), sink(None, "file", problem="503")),
         changes=fails("sink-unreadable", "A14"),
         event=("wait", "A14"),
+    ),
+    "outside its window, and a sink unreadable": Case(
+        row="rest, sink unreadable",
+        given=aged(30 * DAY),
+        look=seen(sink(), sink(None, "file", problem="503")),
+        rules=policy(windows=MONDAYS),
+        changes=fails("sink-unreadable", "A14"),
+        event=("wait", "A14"),
+    ),
+    "outside its window, with a last look to come": Case(
+        row="not now",
+        given=aged(30 * DAY, compromise=COMPROMISED),
+        rules=policy(windows=MONDAYS),
+        changes=waits("outside-window", LATE, looked_at=NOW, compromise=LAST_LOOK),
+        event=("wait", ""),
+    ),
+    "outside its window, with a last look to come, and looked at often": Case(
+        row="not now",
+        given=aged(30 * DAY, compromise=COMPROMISED),
+        rules=policy(windows=MONDAYS, look_every=10 * MINUTE),
+        changes=waits("outside-window", NOW + spread("k", 10 * MINUTE), looked_at=NOW, compromise=LAST_LOOK),
+        event=("wait", ""),
+    ),
+    "the fence not tried yet, which only writing needs": Case(
+        row="rest", given=record(), look=seen(fence=None), changes=waits(**rests()), event=("wait", "")
+    ),
+    "the fence refuted, which only writing needs": Case(
+        row="rest", given=record(), look=seen(fence=False), changes=waits(**rests()), event=("wait", "")
     ),
     "outside its window": Case(
         row="not now",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from keyturn.model import Record, Stage
+from keyturn.model import Compromise, Record, Stage
 from keyturn.plan import Publish, ReadValues, next_step
 from keyturn.policy import DAY, HOUR, MINUTE, Retire
 from keyturn.scene import Seen
@@ -30,6 +30,7 @@ from tests.plan.scenes import (
     record,
     seen,
     sends,
+    sent,
     sink,
     token,
     value,
@@ -107,6 +108,29 @@ PUBLISHING = {
         event=("read the values", "A11"),
         cites="",
         effect=ReadValues(),
+    ),
+    "the value is not at hand, and no sink that can be read lacks it": Case(
+        row="sink unreadable",
+        given=publishing(),
+        look=seen(sink("s"), FILE, held=frozenset()),
+        changes=fails("sink-unreadable", "A14"),
+        event=("wait", "A14"),
+    ),
+    "clocks differ": Case(
+        row="publish",
+        given=publishing(),
+        look=seen(skew=2 * MINUTE),
+        changes=publishes(),
+        event=SENT,
+        effect=effect("vault"),
+    ),
+    "a write to it may still land, though every sink shows it": Case(
+        row="target unconfirmed",
+        given=publishing(secondary=active("s", unsettled_until=LATE), primary=active("p", confirmed=None)),
+        look=SHOWN,
+        changes=enters(Stage.CONFIRM),
+        event=("confirm first", "A12"),
+        cites="A5",
     ),
     "the value is not at hand, and every sink shows it": Case(
         row="published",
@@ -234,6 +258,13 @@ DRAINING = {
         changes=waits("quiet-slot", NOW + SECOND, "A1"),
         event=("wait", "A1"),
     ),
+    "a drain that ends before its token is due": Case(
+        row="draining",
+        given=draining(primary=quiet("p", quiet_since=NOW - DAY + SECOND)),
+        look=seen(token("s")),
+        changes=waits("quiet-slot", NOW + SECOND, "A1"),
+        event=("wait", "A1"),
+    ),
     "a drain that ends after the next look": Case(
         row="draining",
         given=draining(primary=quiet("p", quiet_since=NOW)),
@@ -273,6 +304,32 @@ DRAINING = {
 @cases(DRAINING)
 def test_the_old_value_stays_until_nobody_can_be_using_it(case: Case) -> None:
     decide(case)
+
+
+GOES_ON = {
+    "a write to the old slot may still land": draining(primary=quiet("p", intent=sent(SECOND))),
+    "too many writes were begun": draining(renewals=16),
+    "gateways have just accepted the active value": draining(secondary=active("s", accepted="s", accepted_at=NOW)),
+    "they accepted it long ago": draining(secondary=active("s", accepted="s", accepted_at=NOW - HOUR)),
+    "they refused a value for long": draining(refused_since=NOW - DAY, refused_at=NOW),
+}
+
+
+@pytest.mark.parametrize("given", GOES_ON.values(), ids=GOES_ON)
+def test_what_concerns_writing_and_asking_does_not_keep_a_drained_slot_from_its_end(given: Record) -> None:
+    step = next_step(given, SHOWN, RULES, NOW)
+    assert (step.row, step.record.stage) == ("drained", Stage.RETIRE)
+
+
+def test_a_value_dies_for_the_reason_that_is_told() -> None:
+    def told(given: Record) -> str:
+        event = next_step(given, SHOWN, RULES, NOW).event
+        assert event is not None
+        return event.sentence
+
+    leaked = Compromise(values=(value("p"),), because="leaked", at=NOW)
+    assert told(draining()) == "primary has been out of every sink for 24 h"
+    assert told(draining(compromise=leaked)) == "primary is compromised: it dies without a drain"
 
 
 def test_what_fails_does_not_wait_for_a_token_that_is_due_already() -> None:

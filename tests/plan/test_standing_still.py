@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from keyturn.model import Compromise, Hold, Record, Request, Stage, TokenLife, Waiting
-from keyturn.plan import KEEPS_TOKENS, Publish, ReadValues, rests, token_due
+from keyturn.plan import KEEPS_TOKENS, Publish, ReadValues, next_step, rests, token_due
 from keyturn.policy import DAY, HOUR, MINUTE
 from keyturn.scene import Seen
 from tests.keyturns import policy
@@ -54,6 +54,7 @@ PUBLISHED = sends(seq=5)
 
 HELD = {
     "without tokens": Case(row="held", given=held(tokens={}), look=seen()),
+    "without tokens, and gone": Case(row="held", given=held(tokens={}), look=seen(gone=GONE)),
     "with a fresh token": Case(row="held", given=held(tokens={"vault": FRESH}), look=seen(token(left=DAY + SECOND))),
     "its clock is ahead, and the token is fresh by Azure's": Case(
         row="held", given=held(), look=seen(token(left=DAY - SECOND), skew=2 * SECOND)
@@ -65,6 +66,9 @@ HELD = {
     ),
     "unreachable": Case(
         row="held, unreachable", given=held(), look=stale(problem="503"), changes=STUCK, event=("wait", "")
+    ),
+    "unreachable, and its values unknown": Case(
+        row="held, unreachable", given=held(etag=None), look=stale(problem="503"), changes=STUCK, event=("wait", "")
     ),
     "another's sink": Case(
         row="held, unreachable",
@@ -189,6 +193,20 @@ STOPPED = {
         changes=fails("refused"),
         event=("wait", ""),
     ),
+    "the first failure of all": Case(
+        row="entity unreadable",
+        given=record(failures=0, failing_since=None, waiting=None, not_before=None),
+        look=seen(problem="503", retry_after=0.0),
+        changes=fails("unreachable", until=NOW + 30 * SECOND) | {"failures": 1, "failing_since": NOW},
+        event=("wait", ""),
+    ),
+    "a failure of a week parks it": Case(
+        row="entity unreadable",
+        given=record(failures=9, failing_since=NOW - 7 * DAY),
+        look=seen(token(), problem="403", refused=True),
+        changes=holds("parked", failures=10),
+        event=("hold", ""),
+    ),
     "a failure that was told already is not told again": Case(
         row="entity unreadable",
         given=record(waiting=Waiting(reason="unreachable", sentence="502")),
@@ -202,6 +220,13 @@ STOPPED = {
         changes=fails("unreachable", until=NOW + SECOND),
         event=("wait", ""),
     ),
+    "a token comes sooner by Azure's clock": Case(
+        row="entity unreadable",
+        given=record(),
+        look=seen(token(left=DAY + MINUTE), problem="503", skew=-20 * SECOND),
+        changes=fails("unreachable", until=NOW + 40 * SECOND),
+        event=("wait", ""),
+    ),
     "a token that comes later changes nothing of the next try": Case(
         row="entity unreadable",
         given=record(),
@@ -211,6 +236,13 @@ STOPPED = {
     ),
     "another's sink": Case(
         row="another keyturn", given=record(), look=ADDED, changes=holds("another-keyturn"), event=("hold", "A10")
+    ),
+    "another's sink, though another one is newer than the ledger": Case(
+        row="another keyturn",
+        given=record(),
+        look=seen(THEIRS, sink("p", "file", ledger="ours", seq=5)),
+        changes=holds("another-keyturn"),
+        event=("hold", "A10"),
     ),
     "another's sink before a state that is not active": Case(
         row="another keyturn",
@@ -222,7 +254,7 @@ STOPPED = {
     "a sink is newer than the ledger": Case(
         row="old ledger",
         given=record(requested=ASKED, compromise=LEAKED, policy="partners 1"),
-        look=seen(sink(ledger="ours", seq=6), sink("p", "file", ledger="ours", seq=5), state="suspended"),
+        look=seen(sink(ledger="ours", seq=6), sink("p", "file", ledger="ours", seq=3), state="suspended"),
         changes=RELEARNT,
         event=("relearn", "A10"),
     ),
@@ -291,6 +323,44 @@ def test_what_is_gone_unreachable_anothers_or_unknown_goes_no_further(case: Case
     decide(case)
 
 
+@pytest.mark.parametrize(
+    ("look", "told", "shorter"),
+    [
+        (
+            seen(state="suspended"),
+            "the apim subscription is suspended: gateways refuse",
+            "activate it in API Management",
+        ),
+        (
+            seen(state="disabled"),
+            "it is disabled: the management endpoint refuses",
+            "`keyturn key enable shop/contoso`",
+        ),
+        (seen(problem="403", refused=True), "403", "grant what is missing"),
+        (seen(problem="503"), "503", ""),
+    ],
+)
+def test_who_is_kept_from_its_work_is_told_what_would_help(look: Seen, told: str, shorter: str) -> None:
+    waiting = next_step(record(), look, RULES, NOW).record.waiting
+    assert waiting is not None
+    assert told in waiting.sentence
+    assert shorter in waiting.shorter
+    assert bool(shorter) is bool(waiting.shorter)
+
+
+def test_whose_ledger_a_sink_names_is_told_and_no_sink_of_ours_is() -> None:
+    ours = [sink(), sink("p", "a", ledger="ours"), sink("p", "b", ledger="before")]
+    look = seen(*ours, sink("p", "c", ledger="theirs"), sink("p", "d", ledger="other"))
+    hold = next_step(record(succeeds="before"), look, RULES, NOW).record.hold
+    assert hold is not None
+    assert hold.sentence.startswith("c, d was published by a keyturn with another ledger (other, theirs); two may")
+    assert "--take-over other" in hold.sentence
+
+
+def test_a_sink_that_tells_no_sequence_is_not_newer_than_a_fresh_ledger() -> None:
+    assert next_step(record(seq=0), seen(sink(ledger="ours")), RULES, NOW).row == "rest"
+
+
 OUR_OWN = {
     "of our ledger": seen(sink(ledger="ours", seq=4)),
     "of the ledger that a person let this one take over": seen(sink(ledger="theirs", seq=9)),
@@ -331,16 +401,12 @@ def test_a_disabled_one_whose_token_is_due_is_given_a_fresh_one() -> None:
     ids=lambda what: what if isinstance(what, str) else "",
 )
 def test_in_every_stage_that_comes_before_anything_else(stage: Stage, look: Seen, row: str) -> None:
-    from keyturn.plan import next_step
-
     given = record(stage, etag=None) if row == "read the values" else record(stage)
     assert next_step(given, look, RULES, NOW).row == row
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.UNKNOWN])
 def test_a_ledger_from_a_backup_is_found_out_in_every_stage(stage: Stage) -> None:
-    from keyturn.plan import next_step
-
     assert next_step(record(stage), seen(sink(ledger="ours", seq=5)), RULES, NOW).row == "old ledger"
 
 

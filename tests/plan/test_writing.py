@@ -104,6 +104,9 @@ WRITTEN = {
     "again, by Azure, after a send that never left": renews(
         renewing(sent(HOUR, sent_at=None, mode=Mode.REGENERATE)), rules=REGENERATE, sends=2
     ),
+    "the standby, although the active value is due again": renews(
+        renewing(primary=active("p", published_at=NOW - 31 * DAY))
+    ),
     "fifteen writes were begun": renews(renewing(renewals=15)),
     "eight values drawn long ago": renews(renewing(sent(HOUR, candidates=candidates(8)))),
     "seven values drawn": renews(
@@ -172,6 +175,18 @@ WAITING = {
         changes=holds("write-does-not-land"),
         event=("hold", "A9"),
     ),
+    "tried eight values, and the last may still land": Case(
+        row="may still land",
+        given=renewing(sent(29 * SECOND, candidates=candidates(8))),
+        changes=waits("unsettled", NOW + SECOND, "A5"),
+        event=LANDS,
+    ),
+    "tried sixteen times, and it is not quiet": Case(
+        row="tried enough",
+        given=renewing(secondary=quiet("s", quiet_since=NOW - HOUR), renewals=16),
+        changes=holds("write-does-not-land"),
+        event=("hold", "A9"),
+    ),
     "tried sixteen times": Case(
         row="tried enough",
         given=retiring(renewals=16),
@@ -232,7 +247,7 @@ def test_nothing_is_written_while_an_earlier_write_may_land_or_somebody_may_need
     decide(case)
 
 
-LANDED = sent(MINUTE, applied=True)
+LANDED = sent(SECOND, applied=True)
 DONE = {
     "the standby landed": Case(
         row="renewed",
