@@ -219,7 +219,7 @@ class Watch:
             self._compromised.update(record.compromise.values)
         self._records.append(record)
         self._adopts_what_is_certain(who, before, record)
-        self._rescues_at_once(who, record)
+        self._rescues_at_once(who, before, record)
         for name, value in who.reads.items():
             for showing in self._showings.get(value or "", ()):
                 if showing.until is None and self.world.places[showing.sink].name == name:
@@ -394,10 +394,12 @@ class Watch:
             if Secret(who.reads.get(place.name) or "").fingerprint(self.world.ledger.salt) != new:
                 self.breaks(RETIRE_LAST, f"{who.name} retires before {place.name} has confirmed the new value")
 
-    def _rescues_at_once(self, who: Simulated, record: Record) -> None:
+    def _rescues_at_once(self, who: Simulated, before: Record | None, record: Record) -> None:
         """Somebody else ended the published value. Whoever has seen that does not wait while the other stands ready."""
-        waits = record.not_before is not None and not record.failures and record.hold is None
-        if not waits or record.active is None or record.compromise is not None:
+        waits = record.not_before is not None and (before is None or before.not_before != record.not_before)
+        if not waits or record.failures or record.hold is not None:
+            return
+        if record.active is None or record.compromise is not None:
             return
         for place in self._readable:
             value = who.reads.get(place.name)
