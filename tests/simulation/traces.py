@@ -288,6 +288,15 @@ def _reverted_while_retiring(dice: random.Random) -> Schedule:
     return Schedule(setting=setting, incidents=(*never, back))
 
 
+def _rewritten_while_retiring(dice: random.Random) -> Schedule:
+    """The retirement does not land at first; meanwhile somebody writes both slots, and gateways learn of it late."""
+    setting = _setting(dice, keyturns=_either(dice), units=((dice.uniform(20.0, 90.0),),))
+    never = [_answered("set_value", "never", nth=nth) for nth in range(2, 7)]
+    at = dice.uniform(5.0, 300.0)
+    both = [_follows(What.PORTAL, WRITTEN, at, nth=2, how=how) for how in ("secondary", "primary")]
+    return Schedule(setting=setting, incidents=(*never, *both))
+
+
 def _plan_of_an_old_record(dice: random.Random) -> Schedule:
     """Two without a lease begin the same renew together; one stands still before it sends, for less than a deadline,
     and the other goes on."""
@@ -314,12 +323,12 @@ def _skewed(dice: random.Random) -> Schedule:
     setting = _setting(
         dice,
         keyturns=_either(dice, 2),
-        clocks=(-SKEW / 2, SKEW / 2),
+        clocks=(1.0 - SKEW, SKEW - 1.0),
         probe=False,
         units=((PROPAGATION - dice.uniform(1.0, 5.0),),),
         eager=1.0,
     )
-    woken = _follows(What.TRIGGER, WRITTEN, PROPAGATION - dice.uniform(0.0, SKEW), how="doubled")
+    woken = _follows(What.TRIGGER, WRITTEN, PROPAGATION - dice.uniform(0.0, 2 * SKEW), how="doubled")
     return Schedule(setting=setting, incidents=(woken,))
 
 
@@ -449,6 +458,12 @@ TRACES = (
         sentence="a sink shows the old value again while retiring, and nothing repairs it",
         family=_reverted_while_retiring,
         breaks=(IT_ENDS,),
+    ),
+    Trace(
+        name="V11 going back",
+        sentence="both slots are rewritten while retiring, and an unconfirmed value is published",
+        family=_rewritten_while_retiring,
+        breaks=(ALWAYS_LIVE,),
     ),
     Trace(
         name="V12",
