@@ -164,7 +164,7 @@ def _setting(seed: int, dice: random.Random) -> Setting:
         retire=dice.choice((Retire.AFTER_DRAIN, Retire.AFTER_DRAIN, Retire.NEXT_ROTATION)),
         probe=probe,
         sinks=sinks,
-        write_only=sinks > 1 and dice.random() < 0.2,
+        write_only=sinks > 1 and dice.random() < 0.4,
         keyturns=tuple(dice.choice(tuple(Keyturn)) for _ in range(count)),
         clocks=tuple(dice.uniform(-clock, clock) for _ in range(count)),
         lease=dice.random() < 0.6,
@@ -330,8 +330,8 @@ _DRAWN: dict[What, tuple[Draw, int]] = {
     What.TERRAFORM: (_terraform, 2),
     What.OPERATOR: (_operator, 8),
     What.BACKUP: (_backup, 1),
-    What.RESTORED: (_restored, 2),
-    What.LOST: (_lost, 1),
+    What.RESTORED: (_restored, 3),
+    What.LOST: (_lost, 2),
 }
 _KINDS = tuple(_DRAWN)
 _WEIGHTS = tuple(weight for _, weight in _DRAWN.values())
