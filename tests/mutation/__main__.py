@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -54,7 +55,8 @@ def main(words: Sequence[str] | None = None) -> int:
     figures = [figures_of(room, outcome, survivors) for room in rooms]
     _say(*complaints, *figures)
     _say(
-        f"{len(outcome.killed)} mutants in {time.monotonic() - started:.0f} s, {asked.jobs} at a time; "
+        f"{len(outcome.killed)} mutants in {time.monotonic() - started:.0f} s, {asked.jobs} at a time, "
+        f"{_processor_time():.0f} s of processor time; "
         f"the suite's {outcome.tests} tests take {outcome.suite:.1f} s"
     )
     return 1 if complaints or not all(figure.kept for figure in figures) else 0
@@ -104,6 +106,12 @@ def figures_of(room: Room, outcome: Outcome, survivors: Survivors) -> Figures:
         killed=sum(asked.values()),
         listed=sum(mutant.identity in survivors.why for mutant, killed in asked.items() if not killed),
     )
+
+
+def _processor_time() -> float:
+    """What this process and those that it forked have used up: the same on a machine that is busy otherwise."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _say(*lines: object) -> int:

@@ -121,6 +121,9 @@ class _Stage:
                 seen |= pickle.load(answer)
         self.outcome.tests, self.outcome.suite = len(session.items), sum(each.seconds for each in seen.values())
         items = sorted(session.items, key=lambda item: seen[item.nodeid].seconds)
+        again = {mutant.room: self.rooms[mutant.room] for mutant in self.asked if not mutant.in_function}
+        if any(_forked([partial(self._ask_anew, room, items, seen) for room in again.values()], self.jobs)):
+            raise BrokenSuite("the suite fails where the code is imported a second time, without any mutant")
         work = [partial(self._ask, mutant, items, seen) for mutant in self.asked]
         for mutant, code in zip(self.asked, _forked(work, self.jobs), strict=True):
             if code == BROKEN:
