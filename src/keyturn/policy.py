@@ -128,13 +128,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
     @property
     def settling(self) -> timedelta:
-        """How long an unacknowledged write may still land (rule A5)."""
-        return self.late + self.deadline
+        """How long an unacknowledged write may still land, whichever machine's clock judges it (rule A5)."""
+        return self.late + self.deadline + self.clocks_apart
 
     @property
     def propagation_wait(self) -> timedelta:
         """Rule A3: a fast clock must not shorten the wait (trace V14)."""
-        return self.propagation + self.max_clock_skew
+        return self.propagation + self.clocks_apart
+
+    @property
+    def clocks_apart(self) -> timedelta:
+        """How far two machines' clocks may differ, each of which is within `max_clock_skew` of Azure's: one machine
+        may begin a wait that another one ends (ADR 0020)."""
+        return 2 * self.max_clock_skew
 
     @property
     def confirm_limit(self) -> timedelta:
@@ -256,15 +262,18 @@ def age_told(policy: Policy) -> str:
 def drain_bounds(policy: Policy) -> tuple[tuple[str, timedelta], ...]:
     """The two sums of rule A3 that `drain` must reach, as (how it adds up, sum)."""
     c = policy.consumers
-    callers = c.cache + c.replication + c.longest_call + policy.max_clock_skew
-    requests = policy.late + policy.deadline
+    callers = c.cache + c.replication + c.longest_call + policy.clocks_apart
     return (
         (
             f"cache {spell(c.cache)} + longest call {spell(c.longest_call)} + sink replication "
-            f"{spell(c.replication)} + clocks {spell(policy.max_clock_skew)} = {spell(callers)}",
+            f"{spell(c.replication)} + clocks {spell(policy.clocks_apart)} = {spell(callers)}",
             callers,
         ),
-        (f"late {spell(policy.late)} + deadline {spell(policy.deadline)} = {spell(requests)}", requests),
+        (
+            f"late {spell(policy.late)} + deadline {spell(policy.deadline)} + clocks {spell(policy.clocks_apart)} = "
+            f"{spell(policy.settling)}",
+            policy.settling,
+        ),
     )
 
 
@@ -302,7 +311,7 @@ def token_shortfalls(policy: Policy, spec: TokenSpec) -> tuple[str, ...]:
     if spec.renews_before + policy.settling > spec.lifetime:
         found.append(
             f"renew_before: {spell(spec.renews_before)} leaves less of lifetime {spell(spec.lifetime)} than the "
-            f"{spell(policy.settling)} that a lost write may take to land (late + deadline)."
+            f"{spell(policy.settling)} that a lost write may take to land (late + deadline + clocks)."
         )
     how, least = drain_bounds(policy)[0]
     if spec.renews_before < least:

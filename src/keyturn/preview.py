@@ -240,7 +240,7 @@ class _Walk:
         if named is not None and step.record.slot(slot).fingerprint in named.values:
             return f"retire {slot}", "without a drain: its value is compromised", "A15", writes
         c = self.policy.consumers
-        terms = f"cache {spell(c.cache)} + call {spell(c.longest_call)} + clocks {spell(self.policy.max_clock_skew)}"
+        terms = f"cache {spell(c.cache)} + call {spell(c.longest_call)} + clocks {spell(self.policy.clocks_apart)}"
         return f"retire {slot}", f"after {spell(self.policy.drain)} in which no sink shows it ({terms})", "A1", writes
 
     def _probe(self) -> str:

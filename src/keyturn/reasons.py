@@ -395,8 +395,8 @@ RULES: Final = {
         Rule(
             "A3",
             "How long waits must be",
-            "`drain` is at least cache + sink replication + longest call + clock skew, and at least `late` + "
-            "`deadline`. A shorter one is refused, with the sum.",
+            "`drain` is at least cache + sink replication + longest call + clocks, and at least `late` + `deadline` + "
+            "clocks, which count for twice `max_clock_skew`. A shorter one is refused, with the sum.",
             "The sum is the longest time that an honest caller can hold an old value.",
         ),
         Rule(

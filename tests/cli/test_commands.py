@@ -202,7 +202,7 @@ def test_a_drain_below_its_bound_is_refused_with_the_sum_shown(folder: Folder) -
     done = folder.run("plan")
     assert done.returncode == 2
     assert "keyturn.yaml:10:12" in done.stderr
-    assert "cache 1 h + longest call 2 min + sink replication 1 min + clocks 1 min = 1 h 4 min" in done.stderr
+    assert "cache 1 h + longest call 2 min + sink replication 1 min + clocks 2 min = 1 h 5 min" in done.stderr
 
 
 VALUE = "0123456789abcdef0123456789abcdef"

@@ -439,7 +439,7 @@ def test_a_short_drain_is_refused_at_its_own_line_with_the_sum() -> None:
 """
     (told,) = refusal(text)
     assert told.startswith("keyturn.yaml:9:12  drain: 30 min is shorter than what your callers need: cache 1 h + ")
-    assert "= 1 h 4 min" in told
+    assert "= 1 h 5 min" in told
 
 
 def test_a_drain_that_is_short_by_default_is_told_at_the_policy() -> None:

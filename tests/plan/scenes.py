@@ -27,7 +27,7 @@ REFUSED_SINCE, REFUSED_AT = NOW - 5 * MINUTE, NOW - MINUTE
 RULES = policy()
 AGAIN = NOW + MINUTE
 """When a second failure in a row is tried again."""
-LATE = NOW + 16 * MINUTE
+LATE = NOW + 18 * MINUTE
 """Until when a write of this instant may land: late + deadline."""
 
 TURNING: dict[Stage, dict[str, Slot | None]] = {

@@ -100,9 +100,9 @@ def test_words_of_the_configuration_are_the_values_of_the_types() -> None:
     [
         ("drain_limit", policy(drain=2 * HOUR), 8 * HOUR),
         ("drain_limit", policy(drain=2 * HOUR, drain_max=3 * HOUR), 3 * HOUR),
-        ("settling", policy(late=7 * MINUTE, deadline=2 * MINUTE), 9 * MINUTE),
-        ("propagation_wait", policy(propagation=5 * MINUTE, max_clock_skew=2 * MINUTE), 7 * MINUTE),
-        ("confirm_limit", policy(), 66 * MINUTE),
+        ("settling", policy(late=7 * MINUTE, deadline=2 * MINUTE), 11 * MINUTE),
+        ("propagation_wait", policy(propagation=5 * MINUTE, max_clock_skew=2 * MINUTE), 9 * MINUTE),
+        ("confirm_limit", policy(), 72 * MINUTE),
         ("confirm_limit", policy(propagation=4 * MINUTE), HOUR),
         ("longest_pause", policy(look_every=MINUTE), HOUR),
         ("longest_pause", policy(look_every=5 * HOUR), 5 * HOUR),
@@ -128,7 +128,7 @@ SHORT = {
 @pytest.mark.parametrize("longest", ["drain_max", "look_every", "late", "propagation", "settle"])
 def test_no_wait_is_legal_that_is_longer_than_the_longest_of_a_policys_waits(longest: str) -> None:
     rules = Policy(name="short", **{**SHORT, longest: 40 * DAY})  # type: ignore[arg-type]
-    more = {"late": MINUTE, "propagation": MINUTE}.get(longest, NOTHING)
+    more = {"late": 3 * MINUTE, "propagation": 2 * MINUTE}.get(longest, NOTHING)
     assert rules.longest_wait == 40 * DAY + more
 
 
@@ -224,7 +224,7 @@ def test_jitter_may_not_eat_up_the_period_down_to_the_drain(jitter: timedelta, r
     assert [sentence.startswith("rotate.jitter: ") for sentence in found] == ([True] if refused else [])
 
 
-NEEDS = HOUR + 4 * MINUTE
+NEEDS = HOUR + 5 * MINUTE
 """What the callers of the default policy need."""
 
 
@@ -234,10 +234,10 @@ NEEDS = HOUR + 4 * MINUTE
         (30 * DAY, None, []),
         (LONGEST_LIFE, DAY, []),
         (LONGEST_LIFE + SECOND, DAY, ["lifetime: "]),
-        (DAY, DAY - 16 * MINUTE, []),
-        (DAY, DAY - 16 * MINUTE + SECOND, ["renew_before: 23 h 44 min leaves less of lifetime"]),
+        (DAY, DAY - 18 * MINUTE, []),
+        (DAY, DAY - 18 * MINUTE + SECOND, ["renew_before: 23 h 42 min leaves less of lifetime"]),
         (DAY, NEEDS, []),
-        (DAY, NEEDS - SECOND, ["renew_before: 1 h 3 min is shorter than what your callers need: cache 1 h + "]),
+        (DAY, NEEDS - SECOND, ["renew_before: 1 h 4 min is shorter than what your callers need: cache 1 h + "]),
         (10 * MINUTE, 5 * MINUTE, ["renew_before: 5 min leaves less of", "renew_before: 5 min is shorter than"]),
     ],
 )

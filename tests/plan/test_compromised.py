@@ -157,7 +157,7 @@ def locked(*values: str, stage: Stage = Stage.IDLE, **changes: Any) -> Record:
 
 SUSPENDED = seen(state="suspended", etag="7")
 FRESH = quiet("s", confirmed=None, written_at=NOW - MINUTE)
-KNOWN_AT = NOW - MINUTE + 11 * MINUTE
+KNOWN_AT = NOW - MINUTE + 12 * MINUTE
 WAITS = waits("propagation", KNOWN_AT, "A15")
 
 LOCKED = {
@@ -188,7 +188,7 @@ LOCKED = {
     ),
     "once every gateway knows it": Case(
         row="let in again",
-        given=locked(secondary=quiet("s", confirmed=None, written_at=NOW - 11 * MINUTE)),
+        given=locked(secondary=quiet("s", confirmed=None, written_at=NOW - 12 * MINUTE)),
         look=SUSPENDED,
         changes=sends(),
         event=("let in again", "A15"),

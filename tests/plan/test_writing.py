@@ -93,12 +93,12 @@ WRITTEN = {
     "again, once the pause after a send is over": renews(
         renewing(sent(30 * SECOND, candidates=candidates(2))), candidates=candidates(2), sends=2
     ),
-    "again, long after": renews(renewing(sent(16 * MINUTE, candidates=candidates(2), sends=9))),
+    "again, long after": renews(renewing(sent(18 * MINUTE, candidates=candidates(2), sends=9))),
     "again, a moment before the send can land no more": renews(
-        renewing(sent(16 * MINUTE - SECOND, candidates=candidates(2), sends=5)), candidates=candidates(2), sends=6
+        renewing(sent(18 * MINUTE - SECOND, candidates=candidates(2), sends=5)), candidates=candidates(2), sends=6
     ),
     "again, by Azure, when the send can land no more": renews(
-        renewing(sent(16 * MINUTE, mode=Mode.REGENERATE)), rules=REGENERATE, sends=2
+        renewing(sent(18 * MINUTE, mode=Mode.REGENERATE)), rules=REGENERATE, sends=2
     ),
     "again, after a send that never left": renews(renewing(sent(HOUR, sent_at=None, candidates=candidates(1)))),
     "again, by Azure, after a send that never left": renews(
@@ -159,7 +159,7 @@ WAITING = {
     "for no send longer than it may take to land": Case(
         row="may still land",
         given=renewing(sent(MINUTE, sends=9)),
-        changes=waits("unsettled", NOW + 15 * MINUTE, "A5"),
+        changes=waits("unsettled", NOW + 17 * MINUTE, "A5"),
         event=LANDS,
     ),
     "by Azure, until the send can land no more": Case(

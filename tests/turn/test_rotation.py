@@ -76,7 +76,7 @@ def test_without_a_probe_publishing_waits_for_propagation_and_skew() -> None:
     renewed = follow(world, turn, "contoso", rules, until=Stage.CONFIRM)
     assert renewed.waiting is not None
     assert renewed.waiting.reason == "propagation"
-    assert renewed.not_before == world.clock.now() + timedelta(minutes=11)
+    assert renewed.not_before == world.clock.now() + timedelta(minutes=12)
     published = follow(world, turn, "contoso", rules, until=Stage.DRAIN)
     assert not published.secondary.proven
 
