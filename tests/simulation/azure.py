@@ -24,7 +24,7 @@ from keyturn.testing import (
     Script,
     World,
 )
-from tests.simulation.schedule import CACHED, Incident, Setting, What, spelled
+from tests.simulation.schedule import Incident, Setting, What, spelled
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Watch
@@ -280,4 +280,4 @@ class SimulatedWorld(World):
         return written
 
 
-__all__ = ["CACHED", "SID", "Ports", "SimulatedLedger", "SimulatedWorld"]
+__all__ = ["SID", "Ports", "SimulatedLedger", "SimulatedWorld"]

@@ -6,7 +6,7 @@ keyturn believes.
     9  losing the ledger refuses no caller: 1 and 2, in a schedule that loses or restores it
 
 Callers are judged at their worst: whatever a sink showed, somebody read at the last moment, keeps as long as its
-policy lets it (`CACHED`), and uses at every unit of every gateway. What somebody else broke is told, and not charged:
+policy lets it (`cached`), and uses at every unit of every gateway. What somebody else broke is told, and not charged:
 a slot that he wrote, or a value that he put into a sink and no keyturn could have seen there. Never here: what keyturn
 ought to do next.
 """
@@ -20,7 +20,7 @@ import msgspec
 from keyturn.model import Fingerprint, Record, Secret, Slot, Stage
 from keyturn.testing import MemorySink
 from tests.simulation.azure import SID, SimulatedWorld
-from tests.simulation.schedule import CACHED, POLICY, Schedule, What, spelled
+from tests.simulation.schedule import POLICY, Schedule, What, cached, spelled
 
 if TYPE_CHECKING:
     from tests.simulation.keyturns import Simulated
@@ -113,6 +113,7 @@ class Watch:
         self._records: list[Record] = []
         self._changed = {"read": -1e9, "sink.read": -1e9}
         self._soonest = min(min(units) for units in schedule.setting.units)
+        self._cached = cached(schedule.setting)
         self._latest = max(max(units) for units in schedule.setting.units)
         for value in self._slots.values():
             self.name(value)
@@ -214,7 +215,8 @@ class Watch:
                     self._every_sink_confirmed(who, record)
                 self._regenerates += not (intent.applied or intent.acknowledged)
         self._seq = max(self._seq, record.seq)
-        if record.compromise is not None and (before is None or before.compromise is None):
+        named = None if before is None else before.compromise
+        if record.compromise is not None and (named is None or record.compromise.values != named.values):
             self._doomed.update(self._slots.values())
             self._compromised.update(record.compromise.values)
         self._records.append(record)
@@ -296,7 +298,7 @@ class Watch:
         stage = None if self._record is None else self._record.stage
         invariant = RETIRE_LAST if stage is Stage.RETIRE else QUIET
         for showing in self._showings.get(value, ()):
-            if showing.counts and (showing.until is None or showing.until > now + self._soonest - CACHED):
+            if showing.counts and (showing.until is None or showing.until > now + self._soonest - self._cached):
                 ended = "still shows it" if showing.until is None else f"showed it {spelled(now - showing.until)} ago"
                 name = self.world.places[showing.sink].name
                 self.breaks(invariant, f"{who.name} ends {self.name(value)} in {slot} although {name} {ended}")

@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from keyturn.model import Mode, Slot
-from keyturn.policy import HOUR, MINUTE, Consumers, Policy, ProbeSpec, Retire
+from keyturn.policy import HOUR, Consumers, Policy, ProbeSpec, Retire, drain_bounds
 
 SECONDS_AN_HOUR = 3600.0
 MOST_KEYTURNS = 4
@@ -91,6 +91,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     shows: str = "primary"
     """What the sinks show before keyturn is there: `primary`, `secondary`, `nothing`, or `equal` slots; `apart`: some
     the one and some the other; `foreign`: the last one shows a value of somebody else, of no slot."""
+    cache: float = 3600.0
+    """For how many seconds callers keep a value. Where it is short, the requests that may land late decide how long the
+    drain must be (A3)."""
     lasts: float = LONG
     """Nothing new goes wrong after so many seconds."""
     trust_etag: bool = True
@@ -102,29 +105,34 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     incidents: tuple[Incident, ...] = ()
 
 
-CONSUMERS = Consumers()
-DRAIN = CONSUMERS.cache + CONSUMERS.replication + CONSUMERS.longest_call + MINUTE
-"""The shortest that rule A3 lets a drain be with these consumers: what is too short by a minute refuses somebody."""
-CACHED = (CONSUMERS.cache + CONSUMERS.replication + CONSUMERS.longest_call).total_seconds()
-"""For so many seconds after a sink showed a value some caller may use it."""
-
-
 def policy_of(setting: Setting) -> Policy:
+    """Its drain is the shortest that rule A3 allows: what is too short by a minute refuses somebody."""
+    plain = _policy_of(setting)
+    return msgspec.structs.replace(plain, drain=max(least for _, least in drain_bounds(plain)))
+
+
+def _policy_of(setting: Setting) -> Policy:
     return Policy(
         name="simulated",
         mode=setting.mode,
         retire=setting.retire,
         every=3 * HOUR,
         adopt=Slot.PRIMARY,
-        drain=DRAIN,
         look_every=2 * HOUR,
-        consumers=CONSUMERS,
+        consumers=Consumers(cache=timedelta(seconds=setting.cache)),
         probe=ProbeSpec(path="/status") if setting.probe else None,
         trust_etag=setting.trust_etag,
     )
 
 
+def cached(setting: Setting) -> float:
+    """For so many seconds after a sink showed a value some caller may use it."""
+    consumers = policy_of(setting).consumers
+    return (consumers.cache + consumers.replication + consumers.longest_call).total_seconds()
+
+
 POLICY = policy_of(Setting(seed=0))
+DRAIN = POLICY.drain
 LATE = POLICY.late.total_seconds()
 SETTLE = POLICY.settle.total_seconds()
 SKEW = POLICY.max_clock_skew.total_seconds()
@@ -155,7 +163,7 @@ def _setting(seed: int, dice: random.Random) -> Setting:
     count = dice.choice((2, 2, 2, 2, 3, 4))
     probe = dice.random() < 0.7
     sinks = dice.choice((1, 1, 2, 3))
-    clock = dice.choice((0.0, 0.0, SKEW / 2))
+    clock = dice.choice((0.0, 0.0, SKEW - 1.0))
     mode = dice.choice((Mode.SET, Mode.SET, Mode.REGENERATE))
     trust_etag = dice.random() < 0.85
     return Setting(
@@ -173,6 +181,7 @@ def _setting(seed: int, dice: random.Random) -> Setting:
         units=tuple(_units(dice, probe) for _ in range(dice.choice((1, 1, 2, 3)))),
         replication=dice.choice((0.0, 30.0, 60.0)),
         shows=dice.choice(_SHOWS),
+        cache=dice.choice((3600.0, 3600.0, 300.0)),
         lasts=SHORT if dice.random() < 0.8 else LONG,
         trust_etag=trust_etag,
     )
@@ -236,7 +245,9 @@ def _stall(dice: random.Random, setting: Setting) -> Incident:
     point, nth = _somewhere(dice, setting)
     span = dice.choice((20.0, 40.0, 70.0, 600.0, 3000.0, 9000.0))
     if point.endswith(".sent"):
-        span = min(span, LATE - 60.0 if point.startswith("regenerate") else DRAIN.total_seconds() - 300.0)
+        span = min(
+            span, LATE - 60.0 if point.startswith("regenerate") else policy_of(setting).drain.total_seconds() - 300.0
+        )
     return Incident(what=What.STALL, who=_who(dice, setting), point=point, nth=nth, span=span)
 
 
