@@ -54,7 +54,7 @@ LINES = (
     Line(trace="V10", rules=("A5", "A9"), within=10),
     Line(trace="V10", rules=("A8",), within=10),
     Line(trace="V11", rules=("A7",), within=2),
-    Line(trace="V11 going back", rules=("A5",), within=15),
+    Line(trace="V11 going back", rules=("A5",), within=25),
     Line(trace="V12", rules=("A5",), within=10),
     Line(trace="V12", rules=("A8",), within=15),
     Line(trace="V13", rules=("A13",), within=2),
