@@ -165,7 +165,8 @@ class _Stage:
 
     def _ask_anew(self, room: Room, items: Sequence[pytest.Item], seen: Mapping[str, _Passed]) -> int:
         """Import the mutant, and with it everything that knows the code, and collect the tests again."""
-        applying.forget(frozenset({room.module.__name__.split(".")[0], "tests"}))
+        tests = {item.module.__name__ for item in items if isinstance(item, pytest.Function)}
+        applying.forget(frozenset(name.split(".")[0] for name in (room.module.__name__, "tests", *tests)))
         sys.meta_path.insert(0, applying.Imports(room.module.__name__, room.tree))
         paths = list(dict.fromkeys(str(item.path) for item in items))
         order = {item.nodeid: place for place, item in enumerate(items)}

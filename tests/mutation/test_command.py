@@ -80,6 +80,20 @@ def test_entries_of_a_room_that_was_not_asked_about_are_left_alone() -> None:
     assert survivors.complaints(mutants("plan", room.tree, room.module), {}) != []
 
 
+def test_less_than_was_promised_is_an_error_although_every_survivor_is_listed(tmp_path: Path) -> None:
+    """None of the mutants of `Pile` is killed by a suite that does not know it."""
+    suite = tmp_path / "test_little.py"
+    suite.write_text("from tests.mutation import tiny\n\n\ndef test_it() -> None:\n    assert tiny.LIMIT == 3\n")
+    entries = [
+        f"[{', '.join(map(repr, m.identity[:3]))}]" for m in Room.of(TINY).mutants if not m.text and m.in_function
+    ]
+    survivors = listing(tmp_path / "survivors.toml", *entries)
+    code, said = asked("--module", TINY, "--suite", str(suite), survivors=survivors)
+    assert code == 1
+    assert "is listed" not in said
+    assert f"{len(entries)} survive, {len(entries)} of these listed" in said
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_sample_is_the_same_whenever_its_seed_is(seed: int) -> None:
     known = Room.of("keyturn.policy").mutants

@@ -31,3 +31,8 @@ def halves(count: int) -> int:
         count //= 2
         found += 1
     return found
+
+
+def between(least: int, count: int, most: int) -> int:
+    """The count, or the bound that it is beyond."""
+    return max(least, min(count, most))

@@ -37,7 +37,6 @@ def unconfirmed(name: str = "p", **changes: Any) -> Any:
 
 STALE = token(left=DAY)
 DEAD = sink("x")
-FOREIGN = active("s", foreign=True)
 REPAIR = enters(Stage.PUBLISH, target=P)
 ASKING = enters(Stage.CONFIRM, target=P)
 

@@ -36,7 +36,6 @@ from tests.plan.scenes import (
 DUE = TokenLife(expires=NOW + DAY, renew_at=NOW)
 FRESH = TokenLife(expires=NOW + DAY + SECOND, renew_at=NOW + SECOND)
 GONE = "it was deleted"
-AT_REST: dict[str, Any] = {"row": "held", "event": None}
 
 
 def held(stage: Stage = Stage.IDLE, reason: str = "parked", **changes: Any) -> Record:

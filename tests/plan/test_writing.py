@@ -77,7 +77,6 @@ def renews(given: Record, look: Seen | None = None, rules: Policy = RULES, **mor
     )
 
 
-OPEN = quiet("s", unsettled_until=NOW)
 WRITTEN = {
     "the standby": renews(renewing()),
     "the standby, by Azure": renews(renewing(), rules=REGENERATE),
