@@ -238,6 +238,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The value that this rotation gave to the turning slot; kept so that a detour does not renew it twice."""
     written: dict[str, Fingerprint] = {}
     """Per write-only sink, the last value whose writing was answered (rule A14)."""
+    unheard: dict[str, datetime] = {}
+    """Per write-only sink, until when (by Azure's clock) a publish that nobody answered may still land there: no look
+    would tell, so that it is given its value once more then (ADR 0021)."""
     tokens: dict[str, TokenLife] = {}
     """Per sink that shows a token, how long that token is good."""
     looked_at: datetime | None = None

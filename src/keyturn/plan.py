@@ -77,6 +77,8 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     slot: Slot
     fingerprint: Fingerprint
     sinks: tuple[str, ...]
+    unheard: dict[str, datetime] = {}
+    """Per write-only one of them, until when an earlier publish that nobody answered may still land there."""
 
 
 class LetIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,7 +265,7 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
         return Blocked(
             reason="exposed",
             rule="A1",
-            until=again,
+            until=max(again, scene.heard_at or again),
             sentence=f"a sink shows or may show the {slot} value",
         )
     if drains and kept.quiet_since is not None and now < kept.quiet_since + policy.drain:
@@ -371,7 +373,7 @@ def _wait(
     No wait outlasts a token; and somebody else's change is found within `look_every`, whatever is waited for
     (invariant 1).
     """
-    until = min(until, s.next_stale or until, s.now + s.policy.look_every)
+    until = min(until, s.next_stale or until, s.heard_at or until, s.now + s.policy.look_every)
     record = worked(s.record).but(not_before=max(until, s.now), waiting=waiting)
     return Step(record=record, row=row, event=_news(s, waiting))
 
@@ -650,6 +652,7 @@ def _adopt(s: Scene, active: Slot, sentence: str) -> Step:
         unsettled_until=s.now + s.policy.settling if vouched is None else None,
     )
     shown = SlotRecord(fingerprint=s.live(active), exposed=True, published_at=s.now, written_at=s.now)
+    unheard = {sink.name: s.azure_now + s.policy.settling for sink in s.seen.sinks if sink.write_only}
     sinks = tuple(sink.name for sink in s.seen.sinks)
     return _move(
         s,
@@ -659,6 +662,7 @@ def _adopt(s: Scene, active: Slot, sentence: str) -> Step:
         rule="A13",
         active=active,
         sinks=sinks,
+        unheard=unheard,
         seq=max(s.record.seq, _highest_seq(s)),
         **{active.value: shown, active.other.value: standby},
     )
@@ -1281,11 +1285,14 @@ def _publish_to(s: Scene, slot: Slot, given: Sequence[SinkSeen], what: str) -> S
     assert value is not None  # noqa: S101 - it is publishable
     sinks = tuple(sink.name for sink in given)
     written_only = {sink.name for sink in given if sink.write_only}
+    earlier = {n: until for n, until in s.record.unheard.items() if n in written_only and until > s.azure_now}
+    may_land = dict.fromkeys(sorted(written_only), s.azure_now + s.policy.settling)
     record = s.record.with_slot(slot, exposed=True, quiet_since=None).but(
         seq=max(s.record.seq, _highest_seq(s)) + 1,
         written={name: shown for name, shown in s.record.written.items() if name not in written_only},
+        unheard={**s.record.unheard, **may_land},
     )
-    effect = Publish(slot=slot, fingerprint=value, sinks=sinks)
+    effect = Publish(slot=slot, fingerprint=value, sinks=sinks, unheard=earlier)
     return _send(s, "publish", effect, f"{what} {_given(slot, given)}", rule="A10", record=record)
 
 

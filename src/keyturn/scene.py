@@ -129,8 +129,19 @@ class Scene(msgspec.Struct, frozen=True, dict=True):
         return any(sink.sealed for sink in self.seen.sinks)
 
     def shows(self, sink: SinkSeen) -> Fingerprint | None:
-        """What a sink shows; for a write-only one, what its last answered write left there (rule A14)."""
-        return self.record.written.get(sink.name) if sink.write_only else sink.shows
+        """What a sink shows; for a write-only one, what its last answered write left there (rule A14), until another
+        publish may have landed on it since."""
+        if not sink.write_only:
+            return sink.shows
+        until = self.record.unheard.get(sink.name)
+        return self.record.written.get(sink.name) if until is None or self.azure_now < until else None
+
+    @cached_property
+    def heard_at(self) -> datetime | None:
+        """When, by this machine's clock, the next publish that nobody answered has landed or never will."""
+        return min(
+            (until + self.seen.skew for until in self.record.unheard.values() if until > self.azure_now), default=None
+        )
 
     def without(self, slot: Slot) -> tuple[SinkSeen, ...]:
         """The sinks known not to hold the slot's live value, or a token made from it that is still fresh."""
@@ -248,12 +259,15 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
             kept = msgspec.structs.replace(kept, exposed=False, quiet_since=now)
         marked[slot.value] = kept
     own = _own_sinks(scene)
-    return record.but(**marked, sinks=own, left=_left(scene, own), tokens=_tokens(scene), written=_written(scene))
+    marked_sinks = {"left": _left(scene, own), "tokens": _tokens(scene), "written": _written(scene)}
+    return record.but(**marked, **marked_sinks, sinks=own, unheard=_unheard(scene))
 
 
 def _sees_everything(scene: Scene) -> bool:
-    """Every sink was read, and what a write-only one shows is known from an answered write (rule A14)."""
-    unknown = any(sink.write_only and sink.name not in scene.record.written for sink in scene.seen.sinks)
+    """Every sink was read, and what a write-only one shows is known from an answered write (rule A14) that no other
+    can have come after."""
+    heard = scene.record.written.keys() - scene.record.unheard.keys()
+    unknown = any(sink.write_only and sink.name not in heard for sink in scene.seen.sinks)
     return not (scene.unreadable or scene.sealed or unknown or scene.skewed or scene.record.stage is Stage.UNKNOWN)
 
 
@@ -298,6 +312,13 @@ def _written(scene: Scene) -> dict[str, Fingerprint]:
     values = {sink.name for sink in scene.seen.sinks if sink.write_only and sink.token is None}
     changed = values & scene.record.tokens.keys()
     return {name: value for name, value in scene.record.written.items() if name not in changed}
+
+
+def _unheard(scene: Scene) -> dict[str, datetime]:
+    """Of the sinks that are write-only; no further away than a request can live."""
+    longest = scene.azure_now + scene.policy.settling
+    named = {sink.name for sink in scene.seen.sinks if sink.write_only}
+    return {name: min(until, longest) for name, until in scene.record.unheard.items() if name in named}
 
 
 _INSTANTS = ("quiet_since", "written_at", "accepted_at", "published_at")

@@ -527,6 +527,7 @@ class Turn:
         assert key is not None  # noqa: S101 - the row asked for it
         tags = self._tags(credential, policy, record, publish.slot)
         written_only: list[str] = []
+        unheard = {name: until for name, until in record.unheard.items() if name not in publish.sinks} | publish.unheard
         refused: dict[str, NotApplied] = {}
         silent: dict[str, str] = {}
         dropped: NotSent | None = None
@@ -542,6 +543,8 @@ class Turn:
             except NotSent as late:
                 dropped = late  # the other sinks must not wait for this one
                 continue
+            if sink.write_only and isinstance(answer, Uncertain):
+                unheard[sink.name] = record.unheard[sink.name]
             if sink.write_only and isinstance(answer, Applied):
                 record = record.but(tokens=_with_life(record, sink, ends))
             fresh[sink.name] = self._read_sink(sink, record)
@@ -555,7 +558,7 @@ class Turn:
                     silent[sink.name] = answer.sentence
         now = self._clock.now()
         learned, events = outcome.learn_published(
-            record, publish.fingerprint, tuple(written_only), refused, silent, policy, now
+            record.but(unheard=unheard), publish.fingerprint, tuple(written_only), refused, silent, policy, now
         )
         version = self._save(learned, version, events)
         if dropped is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from keyturn.model import Compromise, Record, Stage
@@ -88,9 +89,17 @@ PUBLISHING = {
         row="publish",
         given=publishing(written={"vault": value("p"), "file": value("s")}),
         look=seen(sink(None, write_only=True), sink(None, "file", write_only=True)),
-        changes=publishes(written={"file": value("s")}),
+        changes=publishes(written={"file": value("s")}, unheard={"vault": LATE}),
         event=SENT,
         effect=effect("vault"),
+    ),
+    "what may still land on a write-only sink is remembered, and what cannot any more is not": Case(
+        row="publish",
+        given=publishing(unheard={"vault": NOW + MINUTE, "file": NOW - MINUTE, "hook": NOW + HOUR}),
+        look=seen(sink(None, write_only=True), sink(None, "file", write_only=True), sink(None, "hook")),
+        changes=publishes(unheard={"vault": LATE, "file": LATE}),
+        event=SENT,
+        effect=msgspec.structs.replace(effect("vault", "file", "hook"), unheard={"vault": NOW + MINUTE}),
     ),
     "what another kind of sink was given is not": Case(
         row="publish",

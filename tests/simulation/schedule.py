@@ -241,13 +241,13 @@ def _crash(dice: random.Random, setting: Setting) -> Incident:
 
 def _stall(dice: random.Random, setting: Setting) -> Incident:
     """Before its last check a keyturn may sleep for as long as it likes (A4). Between that check and the send nobody
-    notices: for up to a drain, and for a regenerate up to `late` (protocol.md, section 3)."""
+    notices: for up to a drain, and for a regenerate, or a sink that nobody can read, up to `late` (protocol.md,
+    section 3; ADR 0021)."""
     point, nth = _somewhere(dice, setting)
     span = dice.choice((20.0, 40.0, 70.0, 600.0, 3000.0, 9000.0))
     if point.endswith(".sent"):
-        span = min(
-            span, LATE - 60.0 if point.startswith("regenerate") else policy_of(setting).drain.total_seconds() - 300.0
-        )
+        unseen = point.startswith("regenerate") or (setting.write_only and point.startswith("sink"))
+        span = min(span, LATE - 60.0 if unseen else policy_of(setting).drain.total_seconds() - 300.0)
     return Incident(what=What.STALL, who=_who(dice, setting), point=point, nth=nth, span=span)
 
 

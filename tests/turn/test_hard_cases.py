@@ -497,6 +497,72 @@ def test_a_frozen_publish_that_lands_in_a_drain_is_repaired_at_once_by_whoever_s
     assert world.keyring.accepts(world.sinks["contoso"][0].value or "")
 
 
+def _write_only(rules: Policy) -> tuple[World, MemorySink, TurnByHand]:
+    """A credential amid a rotation, in CONFIRM, whose one sink cannot be read back."""
+    world = World()
+    world.add("contoso")
+    place = MemorySink("hook/contoso", world.clock, world.script, write_only=True)
+    place.put(world.value("contoso", Slot.PRIMARY))
+    world.sinks["contoso"] = [place]
+    turn = keyturn(world)
+    follow(world, turn, "contoso", rules, until=Stage.IDLE)
+    world.clock.move(2 * DAY)
+    turn.advance(world.credential("contoso"), rules)
+    asked, _ = by_hand.request(world.record("contoso"), "test", world.clock.now())
+    world.ledger.save(asked, world.ledger.stored[asked.key].version, [])
+    follow(world, turn, "contoso", rules, until=Stage.CONFIRM)
+    return world, place, turn
+
+
+def test_a_publish_that_lands_late_on_a_sink_that_nobody_can_read_is_followed_by_another() -> None:
+    """No look would show it, and its value dies with the next rotation (found by simulation, ADR 0021)."""
+    rules = policy(adopt=Slot.PRIMARY, drain=2 * HOUR)
+    world, place, turn = _write_only(rules)
+    calling = callers(world, "contoso")
+    world.script.fault("sink.write", LATE)
+    drained = follow(world, turn, "contoso", rules, until=Stage.DRAIN, calling=calling)
+    assert list(drained.unheard) == [place.name]
+    back, _ = by_hand.rollback(drained, "test", world.clock.now())
+    world.ledger.save(back, world.ledger.stored[back.key].version, [])
+    held = follow(world, turn, "contoso", rules, calling=calling)
+    assert held.hold is not None
+    assert place.value == world.value("contoso", Slot.PRIMARY)
+    world.clock.move(rules.late - MINUTE)
+    world.script.land_late()
+    assert place.value == world.value("contoso", Slot.SECONDARY), "the one that was rolled back shows again"
+    released, _ = by_hand.release(world.record("contoso"), "seen", world.clock.now())
+    world.ledger.save(released, world.ledger.stored[released.key].version, [])
+    follow(world, turn, "contoso", rules, calling=calling)
+    assert [caller.refusals for caller in calling] == [[]]
+    assert place.value == world.value("contoso", Slot.SECONDARY)
+
+
+def test_a_sink_that_nobody_can_read_is_not_quiet_while_a_publish_to_it_may_still_land() -> None:
+    rules = policy(adopt=Slot.PRIMARY)
+    world, place, turn = _write_only(rules)
+    world.script.fault("sink.write", LATE)
+    sent_at = world.clock.now()
+    record = follow(world, turn, "contoso", rules, until=Stage.DRAIN)
+    assert record.primary.quiet_since is None
+    assert record.unheard[place.name] >= sent_at + rules.settling
+    waited = turn.advance(world.credential("contoso"), rules).record
+    assert waited.waiting is not None
+    assert waited.waiting.reason == "exposed"
+    assert waited.not_before == record.unheard[place.name]
+    world.clock.move(rules.settling)
+    before = len(place.writes)
+    after = turn.advance(world.credential("contoso"), rules).record
+    assert len(place.writes) == before + 1, "it is written once more"
+    assert after.unheard == {}
+    assert after.primary.quiet_since is not None
+
+
+def test_a_publish_that_was_answered_leaves_nothing_in_the_air() -> None:
+    rules = policy(adopt=Slot.PRIMARY)
+    world, _, turn = _write_only(rules)
+    assert follow(world, turn, "contoso", rules, until=Stage.DRAIN).unheard == {}
+
+
 def test_following_to_the_end_does_not_spin_beside_a_second_keyturn() -> None:
     rules = policy()
     world = World()
