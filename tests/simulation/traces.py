@@ -299,7 +299,12 @@ def _rewritten_while_retiring(dice: random.Random) -> Schedule:
 
 def _plan_of_an_old_record(dice: random.Random) -> Schedule:
     """Two without a lease begin the same renew together; one stands still before it sends, for less than a deadline,
-    and the other goes on."""
+    and the other goes on.
+
+    The search's own form, a look that is older than the record, brings nothing back while the save compares versions:
+    what a plan writes by, fingerprints with their ETag and the exposed marks, comes with the record, and an ETag that
+    the look did not see is read anew (A11).
+    """
     setting = _setting(
         dice,
         keyturns=(Keyturn.SERVICE,) * 2,
