@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from keyturn.model import Fingerprint, Record, Secret, Slot, Stage
+from keyturn.policy import Retire
 from keyturn.testing import MemorySink
 from tests.simulation.azure import SID, SimulatedWorld
 from tests.simulation.schedule import POLICY, Schedule, What, cached, spelled
@@ -222,6 +223,7 @@ class Watch:
         self._records.append(record)
         self._adopts_what_is_certain(who, before, record)
         self._rescues_at_once(who, before, record)
+        self._ended_the_old_value(who, before, record)
         for name, value in who.reads.items():
             for showing in self._showings.get(value or "", ()):
                 if showing.until is None and self.world.places[showing.sink].name == name:
@@ -415,6 +417,16 @@ class Watch:
                 if known and settled and self._births[live] < who.looked_at:
                     name = place.name
                     self.breaks(ALWAYS_LIVE, f"{who.name} waits while {name} shows a dead value and {slot} is good")
+
+    def _ended_the_old_value(self, who: Simulated, before: Record | None, record: Record) -> None:
+        """A rotation is over: what it was to end is in no slot, unless somebody else put it back."""
+        over = before is not None and record.rotations == before.rotations + 1
+        if not over or record.active is None or self.schedule.setting.retire is not Retire.AFTER_DRAIN:
+            return
+        left = self._slots[record.active.other]
+        published = any(showing.by_keyturn for showing in self._showings.get(left, ()))
+        if published and left not in self._put_back and left != self._slots[record.active]:
+            self.breaks(RETIRE_LAST, f"{who.name} ends a rotation, and the old {self.name(left)} lives")
 
     def _ends_compromised(self, who: Simulated, value: str, sent: float) -> None:
         """No drain, but not either while the look could see it in a sink (rule A15)."""
