@@ -13,7 +13,7 @@ from datetime import timedelta
 import msgspec
 
 from keyturn.errors import TryAgain
-from keyturn.model import NotApplied, Record, Slot, Stage
+from keyturn.model import Hold, NotApplied, Record, Slot, Stage
 from keyturn.ports import Stored
 from tests.simulation.azure import SID, SimulatedWorld
 from tests.simulation.invariants import IT_ENDS, Broken, Outage, Showing, Watch
@@ -81,6 +81,7 @@ class _Stage:
         self.backup: dict[str, Stored] = {}
         self.saves_before_calm = 0
         self.releases = 0
+        self.settling: Hold | None = None
         self.rotations = 0
         self.calm = False
         self.problem: BaseException | None = None
@@ -286,6 +287,9 @@ class _Stage:
     def _settle(self, record: Record) -> None:
         """A person looks at a hold, mends what it says, and releases it."""
         assert record.hold is not None
+        if record.hold == self.settling:
+            return  # another keyturn told of it, too
+        self.settling = record.hold
         self.releases += 1
         if self.releases > 6:
             self.watch.breaks(IT_ENDS, f"held again and again for {record.hold.reason}: {record.hold.sentence}")
