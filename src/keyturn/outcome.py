@@ -38,7 +38,11 @@ def learn_values(
     policy: Policy,
     now: datetime,
 ) -> tuple[Record, tuple[Event, ...]]:
-    """Both live values were read: resolve what intents they resolve, and note what somebody else wrote."""
+    """Both live values were read: resolve what intents they resolve, and note what somebody else wrote.
+
+    Whoever wrote it may have been a keyturn with a newer ledger than this one (V8), and what he published to a sink
+    that nobody can read is shown by nothing: such a sink counts as showing anything until it is written again.
+    """
     events: list[Event] = []
     for slot in Slot:
         before = record.slot(slot)
@@ -48,7 +52,7 @@ def learn_values(
             record = record.but(retired=True)
         if event is not None:
             events.append(event)
-    return record.but(etag=etag), tuple(events)
+    return record.but(etag=etag, written={} if events else record.written), tuple(events)
 
 
 def _ended_by_hand(record: Record, slot: Slot, before: SlotRecord, kept: SlotRecord) -> bool:

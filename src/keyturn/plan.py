@@ -1284,9 +1284,9 @@ def _publish_to(s: Scene, slot: Slot, given: Sequence[SinkSeen], what: str) -> S
     value = s.live(slot)
     assert value is not None  # noqa: S101 - it is publishable
     sinks = tuple(sink.name for sink in given)
-    written_only = {sink.name for sink in given if sink.write_only}
+    written_only = [sink.name for sink in given if sink.write_only]
     earlier = {n: until for n, until in s.record.unheard.items() if n in written_only and until > s.azure_now}
-    may_land = dict.fromkeys(sorted(written_only), s.azure_now + s.policy.settling)
+    may_land = dict.fromkeys(written_only, s.azure_now + s.policy.settling)
     record = s.record.with_slot(slot, exposed=True, quiet_since=None).but(
         seq=max(s.record.seq, _highest_seq(s)) + 1,
         written={name: shown for name, shown in s.record.written.items() if name not in written_only},

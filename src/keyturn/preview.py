@@ -193,7 +193,13 @@ class _Walk:
         answered = tuple(s.name for s in self.seen.sinks if s.write_only and s.name in publish.sinks)
         others = {name: until for name, until in self.record.unheard.items() if name not in publish.sinks}
         self.record, _ = outcome.learn_published(
-            self.record.but(unheard=others | publish.unheard), publish.fingerprint, answered, {}, {}, self.policy, self.now
+            self.record.but(unheard=others | publish.unheard),
+            publish.fingerprint,
+            answered,
+            {},
+            {},
+            self.policy,
+            self.now,
         )
         self.seen = msgspec.structs.replace(self.seen, sinks=tuple(shown(sink) for sink in self.seen.sinks))
 

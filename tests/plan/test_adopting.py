@@ -156,6 +156,13 @@ ADOPTING = {
         changes=adopts(S, "vault", "file"),
         event=ADOPTED,
     ),
+    "beside a sink that nobody can read, on which a publish may still land": Case(
+        row="adopt: shown",
+        given=unknown(),
+        look=seen(sink(), sink(None, "hook", write_only=True), skew=-SECOND),
+        changes=adopts(P, "vault", "hook", unheard={"hook": LATE + SECOND}),
+        event=ADOPTED,
+    ),
     "shown although the policy says the other": Case(
         row="adopt: shown", given=unknown(), rules=policy(adopt=S), changes=adopts(P), event=ADOPTED
     ),

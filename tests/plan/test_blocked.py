@@ -115,6 +115,22 @@ BLOCKED = {
         until=AGAIN,
         says="a sink shows or may show the secondary value",
     ),
+    "a publish may still land where nobody looks": Refused(
+        given=record(secondary=active("s"), unheard={"hook": NOW + 5 * MINUTE}),
+        look=seen(sink(), sink(None, "hook", write_only=True)),
+        reason="exposed",
+        rule="A1",
+        until=NOW + 5 * MINUTE,
+        says="may show",
+    ),
+    "a publish may still land where nobody looks, but not for long": Refused(
+        given=record(secondary=active("s"), unheard={"hook": NOW + SECOND}),
+        look=seen(sink(), sink(None, "hook", write_only=True)),
+        reason="exposed",
+        rule="A1",
+        until=AGAIN,
+        says="may show",
+    ),
     "after more failures it is looked at later": Refused(
         given=record(secondary=active("s"), failures=3),
         reason="exposed",

@@ -144,6 +144,21 @@ IDLE = {
         changes=waits("pace", NOW + spread("k", 10 * MINUTE), looked_at=NOW),
         event=("wait", ""),
     ),
+    "nothing to do, but for a publish that may still land where nobody looks": Case(
+        row="rest",
+        given=record(written={"hook": value("p")}, unheard={"hook": NOW + 3 * MINUTE}),
+        look=seen(sink(), sink(None, "hook", write_only=True), skew=SECOND),
+        changes=waits(**rests(until=NOW + 3 * MINUTE + SECOND)),
+        event=("wait", ""),
+    ),
+    "nothing to do, and one that may still land for longer than the next look": Case(
+        row="rest",
+        given=record(written={"hook": value("p")}, unheard={"hook": NOW + 3 * MINUTE}),
+        look=seen(sink(), sink(None, "hook", write_only=True)),
+        rules=policy(look_every=MINUTE),
+        changes=waits(**rests(until=NOW + spread("k", MINUTE))),
+        event=("wait", ""),
+    ),
     "nothing to do": Case(
         row="rest",
         given=record(turning=S, target=P, looked_at=NOW - DAY),

@@ -95,11 +95,21 @@ PUBLISHING = {
     ),
     "what may still land on a write-only sink is remembered, and what cannot any more is not": Case(
         row="publish",
-        given=publishing(unheard={"vault": NOW + MINUTE, "file": NOW - MINUTE, "hook": NOW + HOUR}),
-        look=seen(sink(None, write_only=True), sink(None, "file", write_only=True), sink(None, "hook")),
-        changes=publishes(unheard={"vault": LATE, "file": LATE}),
+        given=publishing(
+            unheard={"vault": NOW + MINUTE, "file": NOW, "hook": NOW + 2 * MINUTE, "readable": NOW + MINUTE},
+            written={"file": value("s"), "hook": value("s")},
+        ),
+        look=seen(
+            sink(None, write_only=True),
+            sink(None, "file", write_only=True),
+            sink(None, "hook", write_only=True),
+            sink("s", "readable"),
+        ),
+        changes=publishes(
+            unheard={"vault": LATE, "file": LATE, "hook": NOW + 2 * MINUTE}, written={"hook": value("s")}
+        ),
         event=SENT,
-        effect=msgspec.structs.replace(effect("vault", "file", "hook"), unheard={"vault": NOW + MINUTE}),
+        effect=msgspec.structs.replace(effect("vault", "file"), unheard={"vault": NOW + MINUTE}),
     ),
     "what another kind of sink was given is not": Case(
         row="publish",

@@ -52,7 +52,7 @@ class Showing(msgspec.Struct):
     seen: bool = False
     """A look that was saved saw it there."""
     dead: bool = False
-    """It was dead when somebody put it there."""
+    """Some gateway refused it when somebody put it there."""
 
     @property
     def counts(self) -> bool:
@@ -100,12 +100,16 @@ class Watch:
         self._deaths: dict[str, Death] = {}
         self._put_back: dict[str, float] = {}
         """Values that had died, and that somebody else wrote once more: when."""
+        self._parted: dict[str, float] = {}
+        """Values that both slots held until somebody else wrote one of them: when."""
         self._births: dict[str, float] = dict.fromkeys(self._slots.values(), -1e9)
         self._named: dict[str, str] = {}
         self._doomed: set[str] = set()
         self._compromised: set[Fingerprint] = set()
         self._refusing: dict[int, tuple[float, str]] = {}
         self._candidates: set[Fingerprint] = set()
+        self._salts = {world.ledger.salt}
+        """Of every ledger that there was: what one intended may land when another stands in its place."""
         self._regenerates = 0
         self._regenerated = 0
         self._seq = 0
@@ -238,8 +242,23 @@ class Watch:
         self.tell(sentence)
         stored = self.world.ledger.stored.get(self.world.credential(SID).key)
         self._record = None if stored is None else stored.record
+        self._salts.add(self.world.ledger.salt)
         named = None if self._record is None else self._record.compromise
         self._compromised = set() if named is None else set(named.values)  # whoever forgot one is to be told again
+
+    def ledger_restored(self) -> None:
+        """What was published since the backup to a sink that nobody can read, with no readable sink and no slot to tell
+        of it, nobody can know: such a backup must not be restored (ADR 0021)."""
+        self.ledger_changed("the ledger is restored from its backup")
+        record = self._record
+        if record is None or any(place.tags is not None and place.tags.seq > record.seq for place in self._readable):
+            return
+        live = {slot: Secret(value).fingerprint(self.world.ledger.salt) for slot, value in self._slots.items()}
+        if any(record.slot(slot).fingerprint != live[slot] for slot in Slot):
+            return
+        for showing in self._shown:
+            if showing is not None and self.world.places[showing.sink].write_only:
+                showing.by_keyturn = False
 
     def calls(self, caller: str, value: str | None, showing: Showing | None) -> None:
         """A caller calls every gateway with the value that it holds."""
@@ -276,6 +295,8 @@ class Watch:
             if who is not None and value in self._births:
                 self.breaks(RETIRE_LAST, f"{who.name} gives {slot} no fresh value, but {self.name(value)} once more")
             self._births[value] = self.scheduler.seconds
+            if who is None and old in self._slots.values():
+                self._parted[old] = self.scheduler.seconds
             if old not in self._slots.values():
                 self._dies(who, slot, old, sent)
             if who is not None:
@@ -292,6 +313,8 @@ class Watch:
     def _dies(self, who: Simulated | None, slot: Slot, value: str, sent: float) -> None:
         """It is in no slot any more; gateways forget it a while later."""
         now = self.scheduler.seconds
+        if self._parted.get(value, -1e9) >= sent:
+            who = None  # both slots held it at that look, and somebody else has ended the other one since (A13)
         self._deaths[value] = Death(now, by_keyturn=who is not None)
         if who is not None and value in self._doomed:
             self._ends_compromised(who, value, sent)
@@ -328,7 +351,7 @@ class Watch:
         self._sinks[number] = value
         self._shown[number] = None
         if value is not None:
-            dead = value not in self._slots.values()
+            dead = value not in self._slots.values() or not self.accepts(value)
             showing = Showing(sink=number, since=self.scheduler.seconds, by_keyturn=by_keyturn, dead=dead)
             self._showings.setdefault(value, []).append(showing)
             self._shown[number] = showing
@@ -358,7 +381,7 @@ class Watch:
     def _was_intended(self, who: Simulated, value: str) -> None:
         if self.schedule.setting.mode.value == "regenerate":
             return
-        if Secret(value).fingerprint(self.world.ledger.salt) not in self._candidates:
+        if not any(Secret(value).fingerprint(salt) in self._candidates for salt in self._salts):
             self.breaks(ONE_EFFECT, f"{who.name} set a value without an intent in the ledger")
 
     def _no_secret(self) -> None:

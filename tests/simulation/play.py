@@ -234,7 +234,7 @@ class _Stage:
     def _restored(self, _: Incident) -> None:
         if self.backup:
             self.world.ledger.restore(self.backup)
-            self.watch.ledger_changed("the ledger is restored from its backup")
+            self.watch.ledger_restored()
 
     def _lost(self, incident: Incident) -> None:
         """Whoever runs keyturn ends it first; what stands in memory belongs to a ledger that is no more."""

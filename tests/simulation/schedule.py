@@ -154,8 +154,9 @@ def draw(seed: int) -> Schedule:
     setting = _setting(seed, dice)
     count = dice.choice((1, 2, 2, 3, 3, 4, 5, 6, 8, 12))
     drawn = [_INCIDENTS[dice.choices(_KINDS, _WEIGHTS)[0]](dice, setting) for _ in range(count)]
-    if any(incident.what is What.RESTORED for incident in drawn):
-        drawn.append(Incident(what=What.BACKUP, at=dice.random() * setting.lasts))
+    restored = [incident.at for incident in drawn if incident.what is What.RESTORED]
+    if restored:
+        drawn.append(Incident(what=What.BACKUP, at=dice.random() * max(restored)))
     return Schedule(setting=setting, incidents=tuple(sorted(drawn, key=lambda incident: incident.at)))
 
 
@@ -181,7 +182,7 @@ def _setting(seed: int, dice: random.Random) -> Setting:
         units=tuple(_units(dice, probe) for _ in range(dice.choice((1, 1, 2, 3)))),
         replication=dice.choice((0.0, 30.0, 60.0)),
         shows=dice.choice(_SHOWS),
-        cache=dice.choice((3600.0, 3600.0, 300.0)),
+        cache=dice.choice((3600.0, 3600.0, 600.0)),
         lasts=SHORT if dice.random() < 0.8 else LONG,
         trust_etag=trust_etag,
     )
@@ -256,6 +257,8 @@ def _answer(dice: random.Random, setting: Setting) -> Incident:
     point = dice.choice((write, write, write, write, "sink.write", "sink.write", "sink.write", "prove_fence"))
     how = dice.choice((*ANSWERS, "412", "412", "late", "lost"))  # what everyday code gets wrong, more often
     nth = 1 if point == "prove_fence" else dice.choice((1, 1, 1, 2, 2, 3, 4))
+    if point == "sink.write" and setting.write_only and dice.random() < 0.6:
+        nth = setting.sinks * dice.choice((1, 1, 2))  # the one that cannot be read is written last
     span = dice.uniform(1.0, LATE) if how == "late" else float(dice.choice((0, 20, 600)))
     return Incident(what=What.ANSWER, who=_who(dice, setting), point=point, nth=nth, span=span, how=how)
 

@@ -557,6 +557,19 @@ def test_a_sink_that_nobody_can_read_is_not_quiet_while_a_publish_to_it_may_stil
     assert after.primary.quiet_since is not None
 
 
+def test_a_value_that_somebody_else_wrote_makes_what_nobody_can_read_unknown() -> None:
+    """A keyturn with a newer ledger may have written it, and published it there (trace V8; found by simulation)."""
+    rules = policy(adopt=Slot.PRIMARY)
+    world, place, turn = _write_only(rules)
+    follow(world, turn, "contoso", rules, until=Stage.DRAIN)
+    place.put(world.keyring.portal("contoso", Slot.PRIMARY))
+    before = len(place.writes)
+    record = turn.advance(world.credential("contoso"), rules, force=True).record
+    assert len(place.writes) == before + 1
+    assert place.value == world.value("contoso", Slot.SECONDARY)
+    assert record.primary.quiet_since == world.clock.now()
+
+
 def test_a_publish_that_was_answered_leaves_nothing_in_the_air() -> None:
     rules = policy(adopt=Slot.PRIMARY)
     world, _, turn = _write_only(rules)
