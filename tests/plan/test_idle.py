@@ -151,6 +151,13 @@ IDLE = {
         changes=waits(**rests(until=NOW + 3 * MINUTE + SECOND)),
         event=("wait", ""),
     ),
+    "due sooner than a token is, and than a publish that may still land": Case(
+        row="rest",
+        given=aged(30 * DAY - SECOND, written={"hook": value("p")}, unheard={"hook": NOW + 3 * MINUTE}),
+        look=seen(token(), sink(None, "hook", write_only=True)),
+        changes=waits(**rests(until=NOW + SECOND)),
+        event=("wait", ""),
+    ),
     "nothing to do, and one that may still land for longer than the next look": Case(
         row="rest",
         given=record(written={"hook": value("p")}, unheard={"hook": NOW + 3 * MINUTE}),
