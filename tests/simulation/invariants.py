@@ -50,7 +50,7 @@ class Showing(msgspec.Struct):
     by_keyturn: bool
     until: float | None = None
     seen: bool = False
-    """A look that was saved saw it there."""
+    """A look that was saved saw it there while it lived."""
     dead: bool = False
     """Some gateway refused it when somebody put it there."""
 
@@ -100,6 +100,8 @@ class Watch:
         self._deaths: dict[str, Death] = {}
         self._put_back: dict[str, float] = {}
         """Values that had died, and that somebody else wrote once more: when."""
+        self._restored_at = -1e9
+        """When the ledger was last made to forget what had happened by then."""
         self._parted: dict[str, float] = {}
         """Values that both slots held until somebody else wrote one of them: when."""
         self._births: dict[str, float] = dict.fromkeys(self._slots.values(), -1e9)
@@ -230,19 +232,20 @@ class Watch:
         self._ended_the_old_value(who, before, record)
         for name, value in who.reads.items():
             for showing in self._showings.get(value or "", ()):
-                if showing.until is None and self.world.places[showing.sink].name == name:
+                if showing.until is None and value not in self._deaths and self._name(showing) == name:
                     showing.seen = True
         if self.telling and (before is None or before.stage is not record.stage or before.hold != record.hold):
             held = "" if record.hold is None else f", held: {record.hold.reason}"
             self.tell(f"{who.name} saves {record.stage}{held}")
 
     def ledger_changed(self, sentence: str) -> None:
-        """It was lost, restored, or kept; whatever stands in it now is what counts."""
+        """It was lost or restored; whatever stands in it now is what counts."""
         self.events += 1
         self.tell(sentence)
         stored = self.world.ledger.stored.get(self.world.credential(SID).key)
         self._record = None if stored is None else stored.record
         self._salts.add(self.world.ledger.salt)
+        self._restored_at = self.scheduler.seconds
         named = None if self._record is None else self._record.compromise
         self._compromised = set() if named is None else set(named.values)  # whoever forgot one is to be told again
 
@@ -369,6 +372,9 @@ class Watch:
                 why = "not known yet" if death is None else "keyturn" if death.by_keyturn else "somebody else"
                 self._refusing[number] = (now, why)
 
+    def _name(self, showing: Showing) -> str:
+        return self.world.places[showing.sink].name
+
     def _not_ours(self, value: str, showing: Showing | None) -> bool:
         """Whether a refusal is somebody else's doing, or was asked for."""
         death = self._deaths.get(value)
@@ -448,7 +454,8 @@ class Watch:
             return
         left = self._slots[record.active.other]
         published = any(showing.by_keyturn for showing in self._showings.get(left, ()))
-        if published and left not in self._put_back and left != self._slots[record.active]:
+        forgotten = self._births[left] < self._restored_at
+        if published and not forgotten and left not in self._put_back and left != self._slots[record.active]:
             self.breaks(RETIRE_LAST, f"{who.name} ends a rotation, and the old {self.name(left)} lives")
 
     def _ends_compromised(self, who: Simulated, value: str, sent: float) -> None:

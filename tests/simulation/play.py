@@ -229,7 +229,7 @@ class _Stage:
 
     def _backed_up(self, _: Incident) -> None:
         self.backup = self.world.ledger.backup()
-        self.watch.ledger_changed("a backup of the ledger is made")
+        self.watch.tell("a backup of the ledger is made")
 
     def _restored(self, _: Incident) -> None:
         if self.backup:
