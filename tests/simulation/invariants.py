@@ -195,6 +195,9 @@ class Watch:
             if self._regenerated > self._regenerates:
                 self.breaks(ONE_EFFECT, f"{who.name} regenerated without an intent in the ledger")
         self._compare(who, sent)
+        for place, showing in zip(self.world.places, self._shown, strict=True):
+            if showing is not None and place.tags is not None:
+                showing.by_keyturn = True  # also what stood there before, and was written once more
 
     def somebody_else(self, sentence: str) -> None:
         """The portal, or Terraform, has just written something."""
