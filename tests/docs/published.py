@@ -1,4 +1,5 @@
-"""Writes what is published from the code: docs/reasons.md, docs/errors.md, and the states of docs/protocol.md.
+"""Writes what is published from the code: docs/reasons.md, docs/errors.md, the states of docs/protocol.md and the tables
+of docs/proof.md.
 
 uv run python -m tests.docs.published
 """
@@ -50,7 +51,8 @@ def rule_link(name: str, page: str = "protocol.md") -> str:
 
 
 if __name__ == "__main__":
-    from tests.docs import errors_page, states_page  # they know this room
+    from tests.docs import errors_page, proof_page, states_page  # they know this room
 
-    for text, page in ((page_text(), PAGE), *((room.page_text(), room.PAGE) for room in (errors_page, states_page))):
+    rooms = (errors_page, proof_page, states_page)
+    for text, page in ((page_text(), PAGE), *((room.page_text(), room.PAGE) for room in rooms)):
         page.write_text(text, encoding="utf-8")
