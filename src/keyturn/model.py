@@ -155,6 +155,7 @@ class SlotRecord(msgspec.Struct, frozen=True, kw_only=True):
     accepted: Fingerprint | None = None
     """The value that every gateway accepted; it counts as confirmed once the settle time has passed."""
     accepted_at: datetime | None = None
+    """When, by Azure's clock: the settle time is shorter than machines' clocks may differ by (ADR 0020)."""
     confirmed: Fingerprint | None = None
     """The value that counts as confirmed (rules A5, A17)."""
     proven: bool = False

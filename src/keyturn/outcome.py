@@ -191,11 +191,13 @@ def _withdrawn(kept: SlotRecord) -> dict[str, object]:
     return {"intent": fewer}
 
 
-def learn_accepted(record: Record, slot: Slot, value: Fingerprint, now: datetime) -> tuple[Record, Event]:
-    """Every gateway accepted the value; the settle time starts (rule A17)."""
+def learn_accepted(
+    record: Record, slot: Slot, value: Fingerprint, now: datetime, skew: timedelta = timedelta(0)
+) -> tuple[Record, Event]:
+    """Every gateway accepted the value; the settle time starts (rule A17). `skew`: this clock less Azure's."""
     event = Event(at=now, kind="accepted", sentence=f"every gateway accepted {slot}", rule="A17")
     record = record.but(refused_since=None, refused_at=None)
-    return record.with_slot(slot, accepted=value, accepted_at=now), event
+    return record.with_slot(slot, accepted=value, accepted_at=now - skew), event
 
 
 def learn_not_accepted(record: Record, sentence: str, proves_nothing: bool, now: datetime) -> tuple[Record, Event]:

@@ -1167,7 +1167,7 @@ def _confirm_due_at(s: Scene) -> datetime:
     """When the value counts as confirmed: settled after the accepts, or waited for where there is no probe."""
     kept = s.record.slot(s.target)
     if s.policy.probe is not None:
-        return (kept.accepted_at or s.now) + s.policy.settle
+        return (kept.accepted_at or s.azure_now) + s.seen.skew + s.policy.settle
     return (kept.written_at or s.now) + s.policy.propagation_wait
 
 

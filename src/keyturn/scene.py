@@ -321,7 +321,7 @@ def _unheard(scene: Scene) -> dict[str, datetime]:
     return {name: min(until, longest) for name, until in scene.record.unheard.items() if name in named}
 
 
-_INSTANTS = ("quiet_since", "written_at", "accepted_at", "published_at")
+_INSTANTS = ("quiet_since", "written_at", "published_at")
 
 
 def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:
@@ -335,6 +335,8 @@ def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:
     if not scene.skewed:
         instants = {name: getattr(kept, name) for name in _INSTANTS}
         changes |= {name: scene.now for name, at in instants.items() if at is not None and at > scene.now}
+        if kept.accepted_at is not None and kept.accepted_at > scene.azure_now:
+            changes["accepted_at"] = scene.azure_now
     longest = scene.now + scene.policy.settling
     if kept.unsettled_until is not None and kept.unsettled_until > longest:
         changes["unsettled_until"] = longest

@@ -508,7 +508,7 @@ class Turn:
         verdict = self._probe.ask(gateways, spec, shown, policy.accepts)
         now = self._clock.now()
         if verdict.accepted and not verdict.proves_nothing:
-            learned, event = outcome.learn_accepted(record, ask.slot, ask.fingerprint, now)
+            learned, event = outcome.learn_accepted(record, ask.slot, ask.fingerprint, now, look.seen.skew)
         else:
             learned, event = outcome.learn_not_accepted(record, verdict.sentence, verdict.proves_nothing, now)
         return self._kept(look, self._save(learned, version, [event]))

@@ -20,7 +20,7 @@ def page_text() -> str:
 
 def _traces() -> Iterator[str]:
     yield from ("## Each trace, and the rules that keep it out", "")
-    yield "Take all rules of a line away, and the trace is back within so many of its schedules; take fewer, and it is not."
+    yield "Take all rules of a line away, and the trace is back within so many of its schedules; with fewer it is not."
     yield from ("", "| Trace | In words | Without | Breaks | Within |", "|---|---|---|---|---|")
     for line in LINES:
         told = BY_NAME[line.trace].sentence
@@ -37,7 +37,12 @@ def _others() -> Iterator[str]:
 
 
 def _bugs() -> Iterator[str]:
-    yield from ("## Everyday bugs", "", "Each put into the real code, and found by random schedules within so many.", "")
+    yield from (
+        "## Everyday bugs",
+        "",
+        "Each put into the real code, and found by random schedules within so many.",
+        "",
+    )
     yield from ("| Bug | In words | Within |", "|---|---|---|")
     for bug in BUGS:
         yield f"| `{bug.name}` | {bug.told} | {bug.within:,} |"
@@ -51,4 +56,3 @@ def _rules(line: Line) -> str:
 def _breaks(line: Line) -> str:
     """The invariants by which it may be told."""
     return ", ".join(sorted(BY_NAME[line.trace].breaks))
-

@@ -1,5 +1,5 @@
-"""Writes what is published from the code: docs/reasons.md, docs/errors.md, the states of docs/protocol.md and the tables
-of docs/proof.md.
+"""Writes what is published from the code: docs/reasons.md, docs/errors.md, the states of docs/protocol.md and the
+tables of docs/proof.md.
 
 uv run python -m tests.docs.published
 """

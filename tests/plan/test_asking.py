@@ -232,6 +232,13 @@ ASKING = {
         event=("ask the gateways", "A17"),
         effect=ASKS,
     ),
+    "accepted, and settling by Azure's clock, whichever machine's clock the accepts were seen by": Case(
+        row="settle",
+        given=confirming(secondary=fresh(accepted="s", accepted_at=NOW - 70 * SECOND)),
+        look=seen(skew=50 * SECOND),
+        changes=waits("settle", NOW + 10 * SECOND, "A17"),
+        event=("wait", "A17"),
+    ),
     "no probe, and the value is on its way": Case(
         row="settle",
         given=confirming(secondary=fresh(written_at=NOW - 10 * MINUTE)),

@@ -24,7 +24,7 @@ from keyturn.testing import (
     Script,
     World,
 )
-from tests.simulation.schedule import Incident, Setting, What, spelled
+from tests.simulation.schedule import LATE, Incident, Setting, What, spelled
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Watch
@@ -116,22 +116,23 @@ class Ports(Script):
         if who is None:
             return apply()
         self.watch.sends(who, point)
+        leaves = self.scheduler.seconds
         self.reach(point + ".sent")
         incident = who.answers.get((point, who.reached.get(point, 0)))
         how = "" if incident is None else incident.how
         if incident is not None:
             who.struck += 1
-            lands = f"lands {spelled(incident.span)} later" if how == "late" else f"is answered {how}"
-            self.watch.tell(f"{who.name}: {point} {lands}")
+            told = f"lands {spelled(incident.span)} later" if how == "late" else f"is answered {how}"
+            self.watch.tell(f"{who.name}: {point} {told}")
             if how in STATUSES:
                 code, sentence = STATUSES[how]
                 return NotApplied(status=int(how), code=code, sentence=sentence, after=incident.span or None)
             if how == "late":
                 sent = who.sent
+                # a request that stood still as it left outlives `late` no more than any other
+                lands = min(self.scheduler.seconds + incident.span, leaves + max(LATE, incident.span))
                 self.watch.in_the_air(point, 1)
-                self.scheduler.at(
-                    self.scheduler.seconds + incident.span, lambda: self._land_late(who, sent, point, apply)
-                )
+                self.scheduler.at(lands, lambda: self._land_late(who, sent, point, apply))
                 return Uncertain(sentence="the connection broke")
             if how in {"never", "500"}:
                 return Uncertain(sentence="the connection broke")

@@ -116,6 +116,8 @@ class Watch:
         self._regenerated = 0
         self._seq = 0
         self._air: dict[str, int] = {}
+        self._flown = 0.0
+        """When the last one of them left."""
         self._record: Record | None = None
         self._records: list[Record] = []
         self._changed = {"read": -1e9, "sink.read": -1e9}
@@ -181,11 +183,13 @@ class Watch:
             blind = [place.name for place in self._readable if who.reads.get(place.name) is None]
             if blind:
                 self.breaks(UNKNOWN, f"{who.name} writes a slot although it has not read {blind[0]}")
-        if point == "regenerate" and self._air.get(point):
+        if point == "regenerate" and self._air.get(point) and self._flown >= self._restored_at:
             self.breaks(ONE_EFFECT, f"{who.name} regenerates while an earlier one may still land")
 
     def in_the_air(self, point: str, change: int) -> None:
         self._air[point] = self._air.get(point, 0) + change
+        if change > 0:
+            self._flown = self.scheduler.seconds
 
     def landed(self, who: Simulated, sent: float, point: str) -> None:
         """An effect of a keyturn has happened. `sent`: when the look began that it rests on."""

@@ -231,16 +231,17 @@ def _rolled_back_while_retiring(dice: random.Random) -> Schedule:
 
 
 def _restored(dice: random.Random) -> Schedule:
-    """A backup from before the rotation is restored after it published. One of the sinks cannot be read back."""
+    """A backup from a drain is restored after a rollback. One of the sinks cannot be read back, and shows what was
+    rolled back to; of both slots nothing tells, only the other sink's tag."""
     setting = _setting(dice, keyturns=_either(dice, dice.choice((1, 2))), sinks=2, write_only=True)
-    restored = dice.uniform(10.0, 2000.0)
+    restored = dice.uniform(1700.0, 3000.0)
     return Schedule(
         setting=setting,
         incidents=(
-            Incident(what=What.BACKUP, at=dice.uniform(700.0, 3000.0)),
-            _follows(What.RESTORED, WRITTEN, 60.0 + restored),
-            _follows(What.TRIGGER, WRITTEN, 70.0 + restored, how="replayed"),
-            _asked("rotate", WRITTEN, 100.0 + restored + dice.uniform(0.0, 600.0)),
+            _follows(What.BACKUP, WRITTEN, dice.uniform(200.0, 600.0)),
+            _asked("rollback", WRITTEN, dice.uniform(700.0, 1500.0)),
+            _follows(What.RESTORED, WRITTEN, restored),
+            _follows(What.TRIGGER, WRITTEN, restored + 10.0, how="replayed"),
         ),
     )
 
@@ -446,7 +447,7 @@ TRACES = (
     ),
     Trace(
         name="V8",
-        sentence="a ledger is restored from a backup, and a sink cannot be read back",
+        sentence="a ledger is restored from before a rollback, and a sink cannot be read back",
         family=_restored,
         breaks=(LEDGER,),
     ),

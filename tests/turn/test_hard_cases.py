@@ -497,6 +497,22 @@ def test_a_frozen_publish_that_lands_in_a_drain_is_repaired_at_once_by_whoever_s
     assert world.keyring.accepts(world.sinks["contoso"][0].value or "")
 
 
+def test_gateways_accept_by_azures_clock_so_that_another_machine_does_not_settle_early() -> None:
+    """It used to be kept by the clock that saw it: one ahead settled at once what one behind had seen (ADR 0020)."""
+    rules = policy()
+    world, turn = rotated(rules)
+    asked, _ = by_hand.request(world.record("contoso"), "test", world.clock.now())
+    world.ledger.save(asked, world.ledger.stored[asked.key].version, [])
+    world.clock.ahead = timedelta(seconds=-50)
+    accepted = turn.advance(world.credential("contoso"), rules).record
+    assert accepted.stage is Stage.CONFIRM
+    assert accepted.primary.accepted_at == world.clock.azure
+    world.clock.ahead = timedelta(seconds=50)
+    waiting = keyturn(world).advance(world.credential("contoso"), rules, force=True).record
+    assert waiting.stage is Stage.CONFIRM
+    assert waiting.not_before == world.clock.now() + rules.settle
+
+
 def _write_only(rules: Policy) -> tuple[World, MemorySink, TurnByHand]:
     """A credential amid a rotation, in CONFIRM, whose one sink cannot be read back."""
     world = World()
