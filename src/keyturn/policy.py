@@ -156,19 +156,25 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     @property
     def longest_wait(self) -> timedelta:
         """No `not_before` is legally further away than this (rule A16)."""
-        return max(
-            self.drain_limit,
-            self.look_every,
-            self.settling,
-            self.propagation_wait,
-            self.settle,
-            self.longest_pause,
-        )
+        return _longest_wait(self)
 
     @property
     def digest(self) -> str:
         """Changes when anything here changes, so that stored waits are computed anew."""
         return _digest(self)
+
+
+@lru_cache(maxsize=1000)
+def _longest_wait(policy: Policy) -> timedelta:
+    """Asked for whenever anybody looks whether a record rests."""
+    return max(
+        policy.drain_limit,
+        policy.look_every,
+        policy.settling,
+        policy.propagation_wait,
+        policy.settle,
+        policy.longest_pause,
+    )
 
 
 @lru_cache(maxsize=1000)

@@ -266,8 +266,8 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
 def _sees_everything(scene: Scene) -> bool:
     """Every sink was read, and what a write-only one shows is known from an answered write (rule A14) that no other
     can have come after."""
-    heard = scene.record.written.keys() - scene.record.unheard.keys()
-    unknown = any(sink.write_only and sink.name not in heard for sink in scene.seen.sinks)
+    written, unheard = scene.record.written, scene.record.unheard
+    unknown = any(k.write_only and (k.name not in written or k.name in unheard) for k in scene.seen.sinks)
     return not (scene.unreadable or scene.sealed or unknown or scene.skewed or scene.record.stage is Stage.UNKNOWN)
 
 
@@ -316,6 +316,8 @@ def _written(scene: Scene) -> dict[str, Fingerprint]:
 
 def _unheard(scene: Scene) -> dict[str, datetime]:
     """Of the sinks that are write-only; no further away than a request can live."""
+    if not scene.record.unheard:
+        return {}
     longest = scene.azure_now + scene.policy.settling
     named = {sink.name for sink in scene.seen.sinks if sink.write_only}
     return {name: min(until, longest) for name, until in scene.record.unheard.items() if name in named}
@@ -337,7 +339,6 @@ def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:
         changes |= {name: scene.now for name, at in instants.items() if at is not None and at > scene.now}
         if kept.accepted_at is not None and kept.accepted_at > scene.azure_now:
             changes["accepted_at"] = scene.azure_now
-    longest = scene.now + scene.policy.settling
-    if kept.unsettled_until is not None and kept.unsettled_until > longest:
-        changes["unsettled_until"] = longest
+    if kept.unsettled_until is not None:
+        changes["unsettled_until"] = min(kept.unsettled_until, scene.now + scene.policy.settling)
     return msgspec.structs.replace(kept, **changes) if changes else kept

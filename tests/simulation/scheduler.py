@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NoReturn
 
 from greenlet import getcurrent, greenlet
@@ -40,7 +40,8 @@ class Scheduler:
 
     def run(self) -> None:
         while self._queue and not self.over and self._queue[0][0] <= self._limit:
-            self.seconds, _, do = heapq.heappop(self._queue)
+            seconds, _, do = heapq.heappop(self._queue)
+            self._move(seconds)
             do()
 
     @property
@@ -58,7 +59,11 @@ class Scheduler:
             if process.doomed or self.over:
                 raise Crash(process.name)
         else:
-            self.seconds = until
+            self._move(until)
+
+    def _move(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.clock.azure = START + timedelta(seconds=seconds)
 
     def rest(self) -> None:
         """The running process stops until something wakes it."""
@@ -77,22 +82,8 @@ class SimulatedClock(ManualClock):
     """Azure's time, and whoever runs sees it by its own clock, which may be wrong. A wait lets the others go on."""
 
     def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._told = (0.0, START)
         super().__init__(START)
-
-    @property
-    def azure(self) -> datetime:
-        seconds, told = self._told
-        if seconds != self._scheduler.seconds:
-            seconds = self._scheduler.seconds
-            told = START + timedelta(seconds=seconds)
-            self._told = seconds, told
-        return told
-
-    @azure.setter
-    def azure(self, at: datetime) -> None:
-        assert at == START, "only the scheduler moves time"
+        self._scheduler = scheduler
 
     def boottime(self) -> float:
         return 1000.0 + self._scheduler.seconds
