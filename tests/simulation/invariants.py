@@ -31,6 +31,7 @@ PREFIX = 12
 """So many characters of a value are a value in sight."""
 ALWAYS_LIVE, QUIET, RETIRE_LAST = "1 always a live value", "2 only quiet slots are written", "3 retire last"
 ONE_EFFECT, FENCED, UNKNOWN = "4 one effect per intent", "5 fenced", "6 unknown is not a default"
+NO_DEFECT = "0 the code does not fail"
 IT_ENDS, NO_SECRET, LEDGER = "7 it ends", "8 no secret in sight", "9 losing the ledger refuses no caller"
 
 
@@ -488,4 +489,4 @@ class Watch:
                 self.breaks(IT_ENDS, f"{self.name(value)} was named as compromised, and lives")
 
 
-__all__ = ["IT_ENDS", "Broken", "Outage", "Showing", "Watch"]
+__all__ = ["IT_ENDS", "NO_DEFECT", "Broken", "Outage", "Showing", "Watch"]

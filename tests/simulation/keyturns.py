@@ -106,6 +106,7 @@ class SimulatedKeyturn(Simulated):
         self.calm = False
         """Nothing goes wrong any more: it comes by without delay."""
         self.swept: Callable[[], None] = lambda: None
+        self.failed: Callable[[Exception], None] = _raised
         self.sweep: Sweep
 
     def begin(self) -> None:
@@ -122,6 +123,8 @@ class SimulatedKeyturn(Simulated):
                 self._come_by()
         except Crash:
             return
+        except Exception as problem:  # noqa: BLE001 - a defect of what is tested ends the schedule, and is its story
+            self.failed(problem)
 
     def _boot(self) -> None:
         """A process begins: nothing in memory."""
@@ -155,6 +158,10 @@ class SimulatedKeyturn(Simulated):
             left = min(left, max((swept.next_at - self.world.clock.now()).total_seconds(), 1.0))
         late = 0.0 if self.calm else self.scheduler.random.random() * self.setting.eager
         self.sleep(left + late)
+
+
+def _raised(problem: Exception) -> None:
+    raise problem
 
 
 class Operator(Simulated):

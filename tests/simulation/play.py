@@ -7,6 +7,7 @@ The same schedule always plays the same. Never here: what is drawn (that is `sch
 from __future__ import annotations
 
 import gc
+import traceback
 from collections.abc import Callable, Collection
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from keyturn.errors import TryAgain
 from keyturn.model import Hold, NotApplied, Record, Slot, Stage
 from keyturn.ports import Stored
 from tests.simulation.azure import SID, SimulatedWorld
-from tests.simulation.invariants import IT_ENDS, Broken, Outage, Showing, Watch
+from tests.simulation.invariants import IT_ENDS, NO_DEFECT, Broken, Outage, Showing, Watch
 from tests.simulation.keyturns import Operator, SimulatedKeyturn
 from tests.simulation.schedule import Incident, Schedule, What, spelled
 from tests.simulation.scheduler import Scheduler
@@ -84,13 +85,13 @@ class _Stage:
         self.settling: Hold | None = None
         self.rotations = 0
         self.calm = False
-        self.problem: BaseException | None = None
 
     def play(self) -> Played:
         for incident in self.schedule.incidents:
             self._arm(incident)
         for keyturn in self.keyturns:
             keyturn.swept = self._came_by
+            keyturn.failed = self._failed
             self.scheduler.at(self.scheduler.random.random() * self.setting.eager, keyturn.begin)
         for caller in self.callers:
             self.scheduler.at(self.scheduler.random.random() * 600.0, caller.read)
@@ -115,6 +116,10 @@ class _Stage:
             struck=sum(keyturn.struck for keyturn in self.keyturns),
             outages=tuple(self.watch.outages),
         )
+
+    def _failed(self, problem: Exception) -> None:
+        told = traceback.extract_tb(problem.__traceback__)[-1]
+        self.watch.breaks(NO_DEFECT, f"{type(problem).__name__} in {told.name}: {problem}")
 
     # -------- what the schedule has in it
 

@@ -17,7 +17,6 @@ from keyturn.model import Mode, Slot
 from keyturn.policy import HOUR, Consumers, Policy, ProbeSpec, Retire, drain_bounds
 
 SECONDS_AN_HOUR = 3600.0
-MOST_KEYTURNS = 4
 SHORT, LONG = 2.4 * SECONDS_AN_HOUR, 5.5 * SECONDS_AN_HOUR
 """Nothing new goes wrong after this: within one rotation and the adoption before it, or within two and more."""
 
@@ -138,7 +137,6 @@ SETTLE = POLICY.settle.total_seconds()
 SKEW = POLICY.max_clock_skew.total_seconds()
 PROPAGATION = POLICY.propagation.total_seconds()
 
-EFFECTS = ("set_value", "regenerate", "sink.write", "enable", "prove_fence")
 ANSWERS = ("lost", "never", "late", "412", "409", "429", "403", "500", "503")
 """What an effect is answered: nothing although it landed, nothing because it never did, nothing yet; or a status. Of a
 500 and a 503 nobody knows whether it landed."""

@@ -44,11 +44,6 @@ class Scheduler:
             self._move(seconds)
             do()
 
-    @property
-    def in_time(self) -> bool:
-        """Whether whatever was to end has ended before the limit."""
-        return self.over
-
     def pass_by(self, process: Process, span: float) -> None:
         """The running process's while: it goes on at once if nobody else's is over sooner. Raises Crash where it does
         not survive that."""

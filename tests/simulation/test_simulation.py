@@ -44,6 +44,18 @@ def _careless(_scene: Scene, _slot: object) -> None:
     """The guard of every slot write, gone."""
 
 
+def test_a_defect_of_the_code_is_a_broken_schedule_with_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    def defective(_scene: Scene) -> bool:
+        raise ZeroDivisionError("told")
+
+    monkeypatch.setattr(plan, "_may_not_write", defective)
+    monkeypatch.setattr(plan, "TABLE", plan.rows())
+    broken = play(draw(1)).broken
+    assert broken is not None
+    assert broken.invariant == "0 the code does not fail"
+    assert broken.sentence == "ZeroDivisionError in defective: told"
+
+
 def test_what_fails_is_shrunk_replays_exactly_and_tells_its_story(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "blocked", _careless)
     seed, broken = next((seed, broken) for seed in range(100) if (broken := play(draw(seed)).broken) is not None)
