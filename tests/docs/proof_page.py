@@ -11,7 +11,7 @@ from tests.simulation.sabotage import LINES, UNTRACED, Line
 from tests.simulation.traces import BY_NAME
 
 PAGE = DOCS / "proof.md"
-MARK = "published` -->\n"
+MARK = "published -->\n"
 
 
 def page_text() -> str:
