@@ -33,6 +33,10 @@ class Slot(StrEnum):
         return Slot.SECONDARY if self is Slot.PRIMARY else Slot.PRIMARY
 
 
+SLOTS = (Slot.PRIMARY, Slot.SECONDARY)
+"""Both, in their order; an enum takes longer to go through, and every look does."""
+
+
 class Secret:
     """A key value or other secret, masked in repr, str, format, pickle and JSON.
 

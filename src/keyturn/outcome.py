@@ -13,6 +13,7 @@ import msgspec
 
 from keyturn.failing import failed
 from keyturn.model import (
+    SLOTS,
     Event,
     Fingerprint,
     Hold,
@@ -44,7 +45,7 @@ def learn_values(
     that nobody can read is shown by nothing: such a sink counts as showing anything until it is written again.
     """
     events: list[Event] = []
-    for slot in Slot:
+    for slot in SLOTS:
         before = record.slot(slot)
         kept, event = _learn_slot(slot, before, live[slot], etag, policy, now, record.stage)
         record = record.but(**{slot.value: kept})

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import msgspec
 
-from keyturn.model import Fingerprint, Record, Slot, SlotRecord, Stage, TokenLife
+from keyturn.model import SLOTS, Fingerprint, Record, Slot, SlotRecord, Stage, TokenLife
 from keyturn.policy import Policy, TokenSpec
 
 SUSPENDED = "suspended"
@@ -250,7 +250,7 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
     sees_everything = _sees_everything(scene)
     shown = {scene.shows(sink) for sink in scene.known} - {None}
     marked: dict[str, SlotRecord] = {}
-    for slot in Slot:
+    for slot in SLOTS:
         kept = _timed(record.slot(slot), scene)
         being_published = record.stage is Stage.PUBLISH and record.target is slot
         if kept.fingerprint in shown or (kept.intent is not None and not shown.isdisjoint(kept.intent.candidates)):

@@ -29,7 +29,7 @@ from keyturn.errors import (
 )
 from keyturn.failing import governed
 from keyturn.minting import TokenSink, presented
-from keyturn.model import Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot, Stage, TokenLife
+from keyturn.model import SLOTS, Credential, Event, Fingerprint, Kind, Mode, Record, Secret, Slot, Stage, TokenLife
 from keyturn.policy import Pace, Policy, TokenSpec, due, due_at
 from keyturn.ports import (
     Answer,
@@ -188,8 +188,8 @@ class Turn:
         if blind or Scene(stored.record, seen, policy, self._clock.now()).values_current:
             return Sight(record=stored.record, seen=seen)
         values = self._keyring.read_values(credential)
-        live = {slot: values.of(slot).fingerprint(self._ledger.salt) for slot in Slot}
-        for slot in Slot:
+        live = {slot: values.of(slot).fingerprint(self._ledger.salt) for slot in SLOTS}
+        for slot in SLOTS:
             self._held.keep(live[slot], values.of(slot))
         sinks = self._read_tokens(credential, stored.record, tuple(live.values()), seen.sinks)
         return Sight(record=stored.record, seen=msgspec.structs.replace(seen, sinks=sinks), live=live)
@@ -354,13 +354,13 @@ class Turn:
             self._save(told[0], version, [told[1]])
             return None
         learned = self._learn_values(record, version, values, policy, look)
-        live = [values.of(slot).fingerprint(self._ledger.salt) for slot in Slot]
+        live = [values.of(slot).fingerprint(self._ledger.salt) for slot in SLOTS]
         return self._kept(learned, learned.version, sinks=self._read_tokens(credential, record, live, look.seen.sinks))
 
     def _learn_values(self, record: Record, version: int, values: Values, policy: Policy, look: Look) -> Look:
         """Keep both values in memory, their fingerprints in the record."""
-        live = {slot: values.of(slot).fingerprint(self._ledger.salt) for slot in Slot}
-        for slot in Slot:
+        live = {slot: values.of(slot).fingerprint(self._ledger.salt) for slot in SLOTS}
+        for slot in SLOTS:
             self._held.keep(live[slot], values.of(slot))
         learned, events = outcome.learn_values(record, live, values.etag, policy, self._clock.now())
         version = self._save(learned, version, events)

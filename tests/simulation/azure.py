@@ -155,7 +155,7 @@ class Ports(Script):
         return who
 
     def _who(self) -> Simulated | None:
-        who = self.running
+        who: Simulated | None = self.scheduler.running  # type: ignore[assignment]
         if who is not None and (who.doomed or self.scheduler.over):
             raise Crash(who.name)
         return who

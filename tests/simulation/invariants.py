@@ -19,7 +19,6 @@ import msgspec
 
 from keyturn.model import Fingerprint, Record, Secret, Slot, Stage
 from keyturn.policy import Retire
-from keyturn.testing import MemorySink
 from tests.simulation.azure import SID, SimulatedWorld
 from tests.simulation.schedule import POLICY, Schedule, What, cached, spelled
 
@@ -84,16 +83,15 @@ class Watch:
         self.broken: Broken | None = None
         self.story: list[tuple[float, str]] = []
         self.telling = telling
-        self.events = 0
-        self.saves = 0
-        self.effects = 0
+        self.events = self.saves = self.effects = self.writes = 0
         self.outages: list[Outage] = []
-        self.writes = 0
         self.overlooked: frozenset[str] = frozenset()
         """Invariants that may break: it goes on."""
         self.beyond = False
         """Whether this schedule leaves the bounds: exposures are measured, and break nothing."""
         self._ledger_suffers = any(i.what in {What.LOST, What.RESTORED} for i in schedule.incidents)
+        self._places = world.places
+        self._readable = [place for place in world.places if not place.write_only]
         self._slots = dict(world.entity.values)
         self._shown: list[Showing | None] = []
         self._sinks: list[str | None] = []
@@ -127,7 +125,7 @@ class Watch:
         self._latest = max(max(units) for units in schedule.setting.units)
         for value in self._slots.values():
             self.name(value)
-        for number, place in enumerate(world.places):
+        for number, place in enumerate(self._places):
             self._shown.append(None)
             self._sinks.append(None)
             if place.value is not None:
@@ -200,7 +198,7 @@ class Watch:
             if self._regenerated > self._regenerates:
                 self.breaks(ONE_EFFECT, f"{who.name} regenerated without an intent in the ledger")
         self._compare(who, sent)
-        for place, showing in zip(self.world.places, self._shown, strict=True):
+        for place, showing in zip(self._places, self._shown, strict=True):
             if showing is not None and place.tags is not None:
                 showing.by_keyturn = True  # also what stood there before, and was written once more
 
@@ -238,10 +236,10 @@ class Watch:
         self._adopts_what_is_certain(who, before, record)
         self._rescues_at_once(who, before, record)
         self._ended_the_old_value(who, before, record)
-        for name, value in who.reads.items():
-            for showing in self._showings.get(value or "", ()):
-                if showing.until is None and value not in self._deaths and self._name(showing) == name:
-                    showing.seen = True
+        for number, showing in enumerate(self._shown):
+            if showing is not None and not showing.seen:
+                value = who.reads.get(self._places[number].name)
+                showing.seen = value == self._sinks[number] and value not in self._deaths
         if self.telling and (before is None or before.stage is not record.stage or before.hold != record.hold):
             held = "" if record.hold is None else f", held: {record.hold.reason}"
             self.tell(f"{who.name} saves {record.stage}{held}")
@@ -268,7 +266,7 @@ class Watch:
         if any(record.slot(slot).fingerprint != live[slot] for slot in Slot):
             return
         for showing in self._shown:
-            if showing is not None and self.world.places[showing.sink].write_only:
+            if showing is not None and self._places[showing.sink].write_only:
                 showing.by_keyturn = False
 
     def calls(self, caller: str, value: str | None, showing: Showing | None) -> None:
@@ -313,7 +311,7 @@ class Watch:
             if who is not None:
                 self.writes += 1
                 self._was_intended(who, value)
-        for number, place in enumerate(self.world.places):
+        for number, place in enumerate(self._places):
             if place.value != self._sinks[number]:
                 self._shows(who, number, place.value, sent)
                 self._changed["sink.read"] = self.scheduler.seconds
@@ -336,13 +334,13 @@ class Watch:
         for showing in self._showings.get(value, ()):
             if showing.counts and (showing.until is None or showing.until > now + self._soonest - self._cached):
                 ended = "still shows it" if showing.until is None else f"showed it {spelled(now - showing.until)} ago"
-                name = self.world.places[showing.sink].name
+                name = self._places[showing.sink].name
                 self.breaks(invariant, f"{who.name} ends {self.name(value)} in {slot} although {name} {ended}")
                 return
 
     def _shows(self, who: Simulated | None, number: int, value: str | None, sent: float) -> None:
         """A sink shows something else."""
-        place = self.world.places[number]
+        place = self._places[number]
         self.tell(f"{place.name} shows {self.name(value)} instead of {self.name(self._sinks[number])}")
         self._opens(number, value, by_keyturn=who is not None)
         if who is None or value is None or value in self._doomed or self.accepts(value):
@@ -379,9 +377,6 @@ class Watch:
                 death = self._deaths.get(value or "")
                 why = "not known yet" if death is None else "keyturn" if death.by_keyturn else "somebody else"
                 self._refusing[number] = (now, why)
-
-    def _name(self, showing: Showing) -> str:
-        return self.world.places[showing.sink].name
 
     def _not_ours(self, value: str, showing: Showing | None) -> bool:
         """Whether a refusal is somebody else's doing, or was asked for."""
@@ -471,16 +466,12 @@ class Watch:
         seen = sent - self.schedule.setting.replication
         for showing in self._showings.get(value, ()):
             if showing.counts and showing.until is None and showing.since <= seen:
-                name = self.world.places[showing.sink].name
+                name = self._places[showing.sink].name
                 self.breaks(QUIET, f"{who.name} ends {self.name(value)} although {name} still shows it")
-
-    @property
-    def _readable(self) -> list[MemorySink]:
-        return [place for place in self.world.places if not place.write_only]
 
     def finished(self) -> None:
         """Everything has come to rest: what must be true then."""
-        for place in self.world.places:
+        for place in self._places:
             if place.value is None or not self.accepts(place.value):
                 self.breaks(ALWAYS_LIVE, f"in the end {place.name} shows {self.name(place.value)}, which is refused")
         for value in self._slots.values():
