@@ -612,3 +612,24 @@ def test_following_to_the_end_does_not_spin_beside_a_second_keyturn() -> None:
     sweeping.once()
     assert sweeping.next_at() is not None
     assert sweeping.next_at() > world.clock.now()  # type: ignore[operator]
+
+
+def test_a_value_that_a_wrong_clock_saw_arrive_is_waited_for_all_the_same() -> None:
+    """A machine an hour behind notes what another one has just written; the other one took the hour for waited
+    (found by simulation)."""
+    rules = policy(probe=None, trust_etag=False)
+    world, turn = rotated(rules)
+    asked, _ = by_hand.request(world.record("contoso"), "test", world.clock.now())
+    world.ledger.save(asked, world.ledger.stored[asked.key].version, [])
+    behind = keyturn(world)
+
+    def another_looks() -> None:
+        world.clock.ahead = -HOUR
+        behind.advance(world.credential("contoso"), rules, force=True)
+        world.clock.ahead = timedelta(0)
+
+    world.script.at("set_value.done", another_looks)
+    record = turn.advance(world.credential("contoso"), rules).record
+    assert record.stage is Stage.CONFIRM
+    assert record.not_before is not None
+    assert record.not_before >= world.clock.now() + rules.propagation
