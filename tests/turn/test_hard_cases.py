@@ -615,8 +615,8 @@ def test_following_to_the_end_does_not_spin_beside_a_second_keyturn() -> None:
 
 
 def test_a_value_that_a_wrong_clock_saw_arrive_is_waited_for_all_the_same() -> None:
-    """A machine an hour behind notes what another one has just written; the other one took the hour for waited
-    (found by simulation)."""
+    """A machine an hour behind notes what another one has just written, and dies; the other one took the hour for
+    waited (found by simulation)."""
     rules = policy(probe=None, trust_etag=False)
     world, turn = rotated(rules)
     asked, _ = by_hand.request(world.record("contoso"), "test", world.clock.now())
@@ -625,7 +625,9 @@ def test_a_value_that_a_wrong_clock_saw_arrive_is_waited_for_all_the_same() -> N
 
     def another_looks() -> None:
         world.clock.ahead = -HOUR
-        behind.advance(world.credential("contoso"), rules, force=True)
+        world.script.at("read_values", lambda: world.script.crash("ledger.saved"))
+        with pytest.raises(Crash):
+            behind.advance(world.credential("contoso"), rules, force=True)
         world.clock.ahead = timedelta(0)
 
     world.script.at("set_value.done", another_looks)
