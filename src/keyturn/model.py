@@ -7,7 +7,6 @@ Never here: a clock, randomness, IO, or a decision about what to do next (that i
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from datetime import datetime
 from enum import StrEnum
@@ -52,8 +51,8 @@ class Secret:
         return self.__value
 
     def fingerprint(self, salt: bytes) -> Fingerprint:
-        digest = hmac.new(salt, self.__value.encode(), hashlib.sha256).hexdigest()
-        return Fingerprint(digest[: FINGERPRINT_BITS // 4])
+        digest = hmac.digest(salt, self.__value.encode(), "sha256")
+        return Fingerprint(digest[: FINGERPRINT_BITS // 8].hex())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):

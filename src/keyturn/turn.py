@@ -159,7 +159,9 @@ class Turn:
             if look is None or look.version != stored.version or self._stale(look, policy):
                 look = self._look(credential, stored)
             now = self._clock.now()
-            look = self._kept(look, look.version, held_back=self._held_back(stored.record, policy, now))
+            held_back = self._held_back(stored.record, policy, now)
+            if held_back != look.seen.held_back:
+                look = self._kept(look, look.version, held_back=held_back)
             step = plan.next_step(stored.record, look.seen, policy, now)
             rows.append(step.row)
             must_look = False
@@ -282,7 +284,7 @@ class Turn:
 
     def _held_back(self, record: Record, policy: Policy, now: datetime) -> str | None:
         """What its fleet says to a rotation that is due; the fleet is read for no other."""
-        if policy.pace == Pace() or self._fleet is None or record.stage is not Stage.IDLE:
+        if record.stage is not Stage.IDLE or self._fleet is None or policy.pace == Pace():
             return None
         return None if due(record, policy, now) is None else pace.held_back(record, policy, self._fleet(), now)
 
