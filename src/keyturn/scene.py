@@ -366,6 +366,6 @@ def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:
                 changes[name] = scene.now
         if kept.accepted_at is not None and kept.accepted_at > scene.azure_now:
             changes["accepted_at"] = scene.azure_now
-    if kept.unsettled_until is not None and kept.unsettled_until > scene.now + scene.policy.settling:
-        changes["unsettled_until"] = scene.now + scene.policy.settling
+        if kept.unsettled_until is not None and kept.unsettled_until > scene.now + scene.policy.settling:
+            changes["unsettled_until"] = scene.now + scene.policy.settling
     return msgspec.structs.replace(kept, **changes) if changes else kept
