@@ -172,6 +172,9 @@ class SlotRecord(msgspec.Struct, frozen=True, kw_only=True):
     """When the value first stood in every sink: the age of an active value counts from here."""
     unsettled_until: datetime | None = None
     """A write that nobody acknowledged may land until then (rules A2, A5)."""
+    unheard_until: datetime | None = None
+    """A publish of the value that nobody answered may land in a sink until then, by Azure's clock: another may write
+    over it there before anybody looks, so that a look before then does not tell that the value is quiet (ADR 0022)."""
     intent: WriteIntent | None = None
 
 

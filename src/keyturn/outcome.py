@@ -91,6 +91,7 @@ def _learn_slot(
         foreign=kept.fingerprint is not None,
         exposed=True,
         unsettled_until=kept.unsettled_until,
+        unheard_until=kept.unheard_until,
         intent=kept.intent,
     )
     if stage is Stage.UNKNOWN:

@@ -79,6 +79,8 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     sinks: tuple[str, ...]
     unheard: dict[str, datetime] = {}
     """Per write-only one of them, until when an earlier publish that nobody answered may still land there."""
+    unheard_until: datetime | None = None
+    """Until when an earlier publish of this value that nobody answered may still land, in any of them."""
 
 
 class LetIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,7 +242,7 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
 def blocked(scene: Scene, slot: Slot) -> Blocked | None:
     """The guard of every slot write (invariant 2; rules A1, A14, A16). None: the slot is quiet and may be written."""
     kept, policy, now = scene.record.slot(slot), scene.policy, scene.now
-    drains = not _dies_at_once(scene, slot)
+    drains = not scene.dies_at_once(slot)
     again = now + backoff(scene.record.failures + 1)
     if scene.skewed:
         return Blocked(
@@ -278,12 +280,6 @@ def blocked(scene: Scene, slot: Slot) -> Blocked | None:
             shorter=f"`keyturn adopt {scene.record.id} --quiet-since TIME --because TEXT`, if nobody uses it",
         )
     return unsettled(scene, slot) or (_in_use(scene, slot, kept.quiet_since) if drains else None)
-
-
-def _dies_at_once(scene: Scene, slot: Slot) -> bool:
-    """Rule A15: a compromised value waits for no drain, and neither does the standby that is to replace one. That a
-    sink shows or may show it blocks its slot all the same."""
-    return scene.compromised(slot) or (slot is scene.active.other and scene.compromised(scene.active))
 
 
 def unsettled(scene: Scene, slot: Slot) -> Blocked | None:
@@ -640,16 +636,19 @@ def _hold_empty(s: Scene) -> Step:
 
 
 def _adopt(s: Scene, active: Slot, sentence: str) -> Step:
-    """Rule A2: both slots count as exposed, and a write that nobody knows of may still land on the standby.
+    """Rule A2: both slots count as exposed, and a write that nobody knows of may still land on the standby. Where a
+    sink tells that a keyturn was here before, so may a publish of its value (ADR 0022).
 
     The active slot's value is published already, or is to be published as a repair, which A2 allows at once.
     """
     vouched = s.record.vouched
+    tagged = any(sink.ledger is not None for sink in s.seen.sinks)
     standby = SlotRecord(
         fingerprint=s.live(active.other),
         exposed=vouched is None,
         quiet_since=vouched,
         unsettled_until=s.now + s.policy.settling if vouched is None else None,
+        unheard_until=s.azure_now + s.policy.settling if vouched is None and tagged else None,
     )
     shown = SlotRecord(fingerprint=s.live(active), exposed=True, published_at=s.now, written_at=s.now)
     unheard = {sink.name: s.azure_now + s.policy.settling for sink in s.seen.sinks if sink.write_only}
@@ -1280,19 +1279,21 @@ def _publish(s: Scene) -> Step:
 
 
 def _publish_to(s: Scene, slot: Slot, given: Sequence[SinkSeen], what: str) -> Step:
-    """The intent: the slot counts as exposed from this save on, and the sequence grows by one (rules A1, A10)."""
+    """The intent: the slot counts as exposed from this save on, and the sequence grows by one (rules A1, A10). Until
+    it is answered it may land late, in sinks that can be read and in those that cannot (ADR 0021, 0022)."""
     value = s.live(slot)
     assert value is not None  # noqa: S101 - it is publishable
     sinks = tuple(sink.name for sink in given)
     written_only = [sink.name for sink in given if sink.write_only]
     earlier = {n: until for n, until in s.record.unheard.items() if n in written_only and until > s.azure_now}
-    may_land = dict.fromkeys(written_only, s.azure_now + s.policy.settling)
-    record = s.record.with_slot(slot, exposed=True, quiet_since=None).but(
+    lands = s.azure_now + s.policy.settling
+    before = s.record.slot(slot).unheard_until
+    record = s.record.with_slot(slot, exposed=True, quiet_since=None, unheard_until=lands).but(
         seq=max(s.record.seq, _highest_seq(s)) + 1,
         written={name: shown for name, shown in s.record.written.items() if name not in written_only},
-        unheard={**s.record.unheard, **may_land},
+        unheard={**s.record.unheard, **dict.fromkeys(written_only, lands)},
     )
-    effect = Publish(slot=slot, fingerprint=value, sinks=sinks, unheard=earlier)
+    effect = Publish(slot=slot, fingerprint=value, sinks=sinks, unheard=earlier, unheard_until=before)
     return _send(s, "publish", effect, f"{what} {_given(slot, given)}", rule="A10", record=record)
 
 

@@ -193,7 +193,9 @@ class _Walk:
         answered = tuple(s.name for s in self.seen.sinks if s.write_only and s.name in publish.sinks)
         others = {name: until for name, until in self.record.unheard.items() if name not in publish.sinks}
         self.record, _ = outcome.learn_published(
-            self.record.but(unheard=others | publish.unheard),
+            self.record.but(unheard=others | publish.unheard).with_slot(
+                publish.slot, unheard_until=publish.unheard_until
+            ),
             publish.fingerprint,
             answered,
             {},

@@ -164,9 +164,14 @@ class Scene(msgspec.Struct, frozen=True, dict=True):
     @asked_once
     def heard_at(self) -> datetime | None:
         """When, by this machine's clock, the next publish that nobody answered has landed or never will."""
-        return min(
-            (until + self.seen.skew for until in self.record.unheard.values() if until > self.azure_now), default=None
-        )
+        of_slots = [self.record.slot(slot).unheard_until for slot in SLOTS]
+        ends = [until for until in (*self.record.unheard.values(), *of_slots) if until is not None]
+        return min((until + self.seen.skew for until in ends if until > self.azure_now), default=None)
+
+    def may_be_quiet(self, slot: Slot) -> bool:
+        """No publish of its value that nobody answered may land any more (ADR 0022); or nobody waits for that."""
+        until = self.record.slot(slot).unheard_until
+        return until is None or self.azure_now >= until or self.dies_at_once(slot)
 
     def without(self, slot: Slot) -> tuple[SinkSeen, ...]:
         """The sinks known not to hold the slot's live value, or a token made from it that is still fresh."""
@@ -215,6 +220,12 @@ class Scene(msgspec.Struct, frozen=True, dict=True):
         """Its live value is one that a person named as compromised (rule A15)."""
         named = self.record.compromise
         return named is not None and self.live(slot) in named.values
+
+    def dies_at_once(self, slot: Slot) -> bool:
+        """Rule A15: a compromised value waits for no drain, and neither does the standby that is to replace one. That a
+        sink shows or may show it blocks its slot all the same; that a publish of it may yet land does not, for the
+        sinks are looked at once more after it has (trace V15)."""
+        return self.compromised(slot) or (slot is self.active.other and self.compromised(self.active))
 
     @asked_once
     def suspended(self) -> bool:
@@ -265,7 +276,8 @@ class Scene(msgspec.Struct, frozen=True, dict=True):
 def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
     """Bring the marks of both slots up to this look: exposed, quiet, and whatever instant a wrong clock left (A1, A16).
 
-    A slot becomes quiet only at a look that could read every sink, by a clock that agrees with Azure's.
+    A slot becomes quiet only at a look that could read every sink, by a clock that agrees with Azure's, once no
+    publish of its value may land any more.
     """
     if record.looked_at is not None and record.looked_at > now:
         record = record.but(looked_at=now)  # a clock that was ahead stored it, and this look is later than that
@@ -280,7 +292,7 @@ def mark(record: Record, seen: Seen, policy: Policy, now: datetime) -> Record:
         being_published = record.stage is Stage.PUBLISH and record.target is slot
         if kept.fingerprint in shown or (kept.intent is not None and not shown.isdisjoint(kept.intent.candidates)):
             kept = msgspec.structs.replace(kept, exposed=True, quiet_since=None)
-        elif kept.exposed and not being_published and sees_everything:
+        elif kept.exposed and not being_published and sees_everything and scene.may_be_quiet(slot):
             kept = msgspec.structs.replace(kept, exposed=False, quiet_since=now)
         marked[slot.value] = kept
     own = _own_sinks(scene)
@@ -368,4 +380,6 @@ def _timed(kept: SlotRecord, scene: Scene) -> SlotRecord:
             changes["accepted_at"] = scene.azure_now
         if kept.unsettled_until is not None and kept.unsettled_until > scene.now + scene.policy.settling:
             changes["unsettled_until"] = scene.now + scene.policy.settling
+    if kept.unheard_until is not None and kept.unheard_until > scene.azure_now + scene.policy.settling:
+        changes["unheard_until"] = scene.azure_now + scene.policy.settling
     return msgspec.structs.replace(kept, **changes) if changes else kept

@@ -533,6 +533,7 @@ class Turn:
         tags = self._tags(credential, policy, record, publish.slot)
         written_only: list[str] = []
         unheard = {name: until for name, until in record.unheard.items() if name not in publish.sinks} | publish.unheard
+        unheard_until = publish.unheard_until
         refused: dict[str, NotApplied] = {}
         silent: dict[str, str] = {}
         dropped: NotSent | None = None
@@ -548,8 +549,10 @@ class Turn:
             except NotSent as late:
                 dropped = late  # the other sinks must not wait for this one
                 continue
-            if sink.write_only and isinstance(answer, Uncertain):
-                unheard[sink.name] = record.unheard[sink.name]
+            if isinstance(answer, Uncertain):
+                unheard_until = record.slot(publish.slot).unheard_until
+                if sink.write_only:
+                    unheard[sink.name] = record.unheard[sink.name]
             if sink.write_only and isinstance(answer, Applied):
                 record = record.but(tokens=_with_life(record, sink, ends))
             fresh[sink.name] = self._read_sink(sink, record)
@@ -562,8 +565,9 @@ class Turn:
                 if sink.write_only and isinstance(answer, Uncertain):
                     silent[sink.name] = answer.sentence
         now = self._clock.now()
+        answered = record.but(unheard=unheard).with_slot(publish.slot, unheard_until=unheard_until)
         learned, events = outcome.learn_published(
-            record.but(unheard=unheard), publish.fingerprint, tuple(written_only), refused, silent, policy, now
+            answered, publish.fingerprint, tuple(written_only), refused, silent, policy, now
         )
         version = self._save(learned, version, events)
         if dropped is not None:

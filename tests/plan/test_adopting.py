@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from keyturn.model import Mode, Record, Slot, SlotRecord, Stage, TokenLife
 from keyturn.plan import ProveFence, ReadValues, next_step
@@ -47,6 +50,13 @@ def adopts(active: Slot, *sinks: str, **more: Any) -> dict[str, Any]:
     standby = SlotRecord(fingerprint=live[active.other], exposed=True, unsettled_until=LATE)
     slots = {active.value: shown, active.other.value: standby}
     return enters(Stage.IDLE, **{**slots, "active": active, "sinks": sinks or ("vault",), **more})
+
+
+def adopts_from_another(active: Slot, *sinks: str, lands: datetime = LATE, **more: Any) -> dict[str, Any]:
+    """The tags of a keyturn are in a sink: a publish of the standby's value may land any moment, too."""
+    changes = adopts(active, *sinks, **more)
+    standby = active.other.value
+    return {**changes, standby: msgspec.structs.replace(changes[standby], unheard_until=lands)}
 
 
 ADOPTED = ("adopt", "A13")
@@ -176,14 +186,28 @@ ADOPTING = {
         row="adopt: shown",
         given=unknown(seq=2),
         look=seen(sink("p", ledger="ours", seq=8), sink("p", "file", ledger="ours"), sink("p", "mail", seq=9)),
-        changes=adopts(P, "vault", "file", "mail", seq=8),
+        changes=adopts_from_another(P, "vault", "file", "mail", seq=8),
+        event=ADOPTED,
+    ),
+    "published by a keyturn, by Azure's clock": Case(
+        row="adopt: shown",
+        given=unknown(),
+        look=seen(sink("p"), sink("p", "file", ledger="ours"), skew=SECOND),
+        changes=adopts_from_another(P, "vault", "file", lands=LATE - SECOND),
+        event=ADOPTED,
+    ),
+    "published by a keyturn, and a person vouched": Case(
+        row="adopt: shown",
+        given=unknown(vouched=VOUCHED),
+        look=seen(sink("p", ledger="ours")),
+        changes=adopts(P, secondary=SlotRecord(fingerprint="s", exposed=False, quiet_since=VOUCHED)),  # type: ignore[arg-type]
         event=ADOPTED,
     ),
     "its own sequence goes on": Case(
         row="adopt: shown",
         given=unknown(seq=9),
         look=seen(sink("p", ledger="ours", seq=8)),
-        changes=adopts(P),
+        changes=adopts_from_another(P),
         event=ADOPTED,
     ),
     "both shown": Case(
@@ -226,7 +250,7 @@ ADOPTING = {
         given=unknown(seq=5),
         look=seen(sink("x", ledger="ours", seq=5), sink("y", "file", ledger="ours", slot=S)),
         rules=policy(adopt=P),
-        changes=adopts(S, "vault", "file"),
+        changes=adopts_from_another(S, "vault", "file"),
         event=ADOPTED,
     ),
     "our own older value, and the policy says": Case(
@@ -234,17 +258,21 @@ ADOPTING = {
         given=unknown(),
         look=seen(sink("x", ledger="ours")),
         rules=policy(adopt=S),
-        changes=adopts(S),
+        changes=adopts_from_another(S),
         event=ADOPTED,
     ),
     "our own older value, and nobody says": Case(
-        row="adopt: ours", given=unknown(), look=seen(sink("x", ledger="ours")), changes=adopts(P), event=ADOPTED
+        row="adopt: ours",
+        given=unknown(),
+        look=seen(sink("x", ledger="ours")),
+        changes=adopts_from_another(P),
+        event=ADOPTED,
     ),
     "our predecessor's older value": Case(
         row="adopt: ours",
         given=unknown(succeeds="theirs"),
         look=seen(sink("x", ledger="theirs", seq=7)),
-        changes=adopts(P, seq=7),
+        changes=adopts_from_another(P, seq=7),
         event=ADOPTED,
     ),
     "empty, and the policy says": Case(

@@ -131,6 +131,14 @@ BLOCKED = {
         until=AGAIN,
         says="may show",
     ),
+    "a publish of it may still land, where the next look may be too late to see it": Refused(
+        given=record(secondary=active("s", unheard_until=NOW + 5 * MINUTE)),
+        look=seen(skew=-SECOND),
+        reason="exposed",
+        rule="A1",
+        until=NOW + 5 * MINUTE - SECOND,
+        says="may show",
+    ),
     "after more failures it is looked at later": Refused(
         given=record(secondary=active("s"), failures=3),
         reason="exposed",

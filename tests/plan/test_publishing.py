@@ -47,7 +47,7 @@ def publishing(**changes: Any) -> Record:
 
 
 def publishes(*sinks: str, **more: Any) -> dict[str, Any]:
-    exposed = active("s", published_at=None)
+    exposed = active("s", published_at=None, unheard_until=LATE)
     return sends(**{"seq": 5, "secondary": exposed, **more})
 
 
@@ -65,7 +65,7 @@ PUBLISHING = {
     "a standby that was quiet counts as exposed from here on": Case(
         row="publish",
         given=record(Stage.PUBLISH),
-        changes=publishes(secondary=active("s", published_at=None)),
+        changes=publishes(),
         event=SENT,
         effect=effect("vault"),
     ),
@@ -111,6 +111,13 @@ PUBLISHING = {
         event=SENT,
         effect=msgspec.structs.replace(effect("vault", "file"), unheard={"vault": NOW + MINUTE}),
     ),
+    "nor what may still land on a sink that can be read": Case(
+        row="publish",
+        given=publishing(secondary=active("s", published_at=None, unheard_until=NOW + MINUTE)),
+        changes=publishes(),
+        event=SENT,
+        effect=msgspec.structs.replace(effect("vault"), unheard_until=NOW + MINUTE),
+    ),
     "what another kind of sink was given is not": Case(
         row="publish",
         given=publishing(written={"vault": value("p")}),
@@ -139,7 +146,7 @@ PUBLISHING = {
         row="publish",
         given=publishing(),
         look=seen(skew=2 * MINUTE),
-        changes=publishes(),
+        changes=publishes(secondary=active("s", published_at=None, unheard_until=LATE - 2 * MINUTE)),
         event=SENT,
         effect=effect("vault"),
     ),

@@ -9,9 +9,10 @@ import pytest
 from keyturn.model import Compromise, Hold, Record, Request, Stage, TokenLife, Waiting
 from keyturn.plan import KEEPS_TOKENS, Publish, ReadValues, next_step, rests, token_due
 from keyturn.policy import DAY, HOUR, MINUTE
-from keyturn.scene import Seen
+from keyturn.scene import Seen, mark
 from tests.keyturns import policy
 from tests.plan.scenes import (
+    LATE,
     NOW,
     RULES,
     SECOND,
@@ -49,7 +50,7 @@ def stale(**changes: Any) -> Seen:
 
 
 STUCK = fails("token-stuck", until=NOW + MINUTE)
-PUBLISHED = sends(seq=5)
+PUBLISHED = sends(seq=5, primary=active("p", unheard_until=LATE))
 
 HELD = {
     "without tokens": Case(row="held", given=held(tokens={}), look=seen()),
@@ -123,15 +124,17 @@ def test_whoever_is_held_goes_no_further_and_keeps_its_tokens(case: Case) -> Non
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.UNKNOWN])
 def test_whoever_is_held_keeps_its_tokens_in_every_stage(stage: Stage) -> None:
     given = held(stage)
-    shown = given.slot(given.active or P).fingerprint or ""
-    effect = Publish(slot=given.active or P, fingerprint=value(shown), sinks=("vault",))
+    slot = given.active or P
+    shown = given.slot(slot).fingerprint or ""
+    effect = Publish(slot=slot, fingerprint=value(shown), sinks=("vault",))
     look = seen(token(shown, left=DAY))
+    intended = mark(given, look, RULES, NOW).with_slot(slot, unheard_until=LATE).slot(slot)
     decide(
         Case(
             row="held, renew the token",
             given=given,
             look=look,
-            changes=PUBLISHED,
+            changes=sends(**{"seq": 5, slot.value: intended}),
             event=("publish", "A10"),
             cites="",
             effect=effect,

@@ -586,6 +586,40 @@ def test_a_value_that_somebody_else_wrote_makes_what_nobody_can_read_unknown() -
     assert record.primary.quiet_since == world.clock.now()
 
 
+def test_a_publish_that_lands_late_and_is_written_over_before_anybody_looks_leaves_its_readers_time() -> None:
+    """Its value shows for a moment between two looks, and whoever reads it then keeps it: the drain counts from the
+    first look after it must have landed (found by simulation, ADR 0022)."""
+    rules = policy(drain=HOUR + 5 * MINUTE)
+    world, turn = rotated(rules)
+    place = world.sinks["contoso"][0]
+    calling = callers(world, "contoso")
+    asked, _ = by_hand.request(world.record("contoso"), "test", world.clock.now())
+    world.ledger.save(asked, world.ledger.stored[asked.key].version, [])
+    follow(world, turn, "contoso", rules, until=Stage.CONFIRM, calling=calling)
+    world.script.fault("sink.write", LATE)
+    drained = follow(world, turn, "contoso", rules, until=Stage.DRAIN, calling=calling)
+    assert drained.primary.unheard_until is not None
+    given_up = place.value
+    back, _ = by_hand.rollback(drained, "test", world.clock.now())
+    world.ledger.save(back, world.ledger.stored[back.key].version, [])
+    follow(world, turn, "contoso", rules, calling=calling)
+    shown = place.value
+    assert shown not in {None, given_up}
+    released, _ = by_hand.release(world.record("contoso"), "seen", world.clock.now())
+    world.ledger.save(released, world.ledger.stored[released.key].version, [])
+    assert turn.advance(world.credential("contoso"), rules, force=True).record.primary.exposed
+    world.clock.move(rules.late - MINUTE)
+    world.script.land_late()
+    assert place.value == given_up
+    calling += callers(world, "contoso")  # who has just read it, and keeps it for an hour
+    calling[-1].call()
+    place.put(shown)
+    asked, _ = by_hand.request(world.record("contoso"), "test", world.clock.now())
+    world.ledger.save(asked, world.ledger.stored[asked.key].version, [])
+    follow(world, turn, "contoso", rules, calling=calling)
+    assert [caller.refusals for caller in calling] == [[], []]
+
+
 def test_a_publish_that_was_answered_leaves_nothing_in_the_air() -> None:
     rules = policy(adopt=Slot.PRIMARY)
     world, _, turn = _write_only(rules)
