@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from keyturn.model import Fingerprint, Record, Secret, Slot, Stage
+from keyturn.model import SLOTS, Fingerprint, Record, Secret, Slot, Stage
 from keyturn.policy import Retire
 from tests.simulation.azure import SID, SimulatedWorld
 from tests.simulation.schedule import POLICY, Schedule, What, cached, spelled
@@ -218,7 +218,7 @@ class Watch:
         self.saves += 1
         record = self.world.ledger.stored[who.credential.key].record
         before, self._record = self._record, record
-        for slot in Slot:
+        for slot in SLOTS:
             intent = record.slot(slot).intent
             earlier = None if before is None else before.slot(slot).intent
             if intent is not None and intent is not earlier and intent != earlier:
@@ -228,10 +228,12 @@ class Watch:
                     self._every_sink_confirmed(who, record)
                 self._regenerates += not (intent.applied or intent.acknowledged)
         self._seq = max(self._seq, record.seq)
-        named = None if before is None else before.compromise
-        if record.compromise is not None and (named is None or record.compromise.values != named.values):
+        known, named = None if before is None else before.compromise, record.compromise
+        if named is not None and (known is None or named.values != known.values):
             self._doomed.update(self._slots.values())
-            self._compromised.update(record.compromise.values)
+            self._compromised.update(named.values)
+        if named is not None and record.active is not None and record.slot(record.active).fingerprint in named.values:
+            self._doomed.add(self._slots[record.active.other])  # which is to replace it, without a drain (A15)
         self._records.append(record)
         self._adopts_what_is_certain(who, before, record)
         self._rescues_at_once(who, before, record)
@@ -263,7 +265,7 @@ class Watch:
         if record is None or any(place.tags is not None and place.tags.seq > record.seq for place in self._readable):
             return
         live = {slot: Secret(value).fingerprint(self.world.ledger.salt) for slot, value in self._slots.items()}
-        if any(record.slot(slot).fingerprint != live[slot] for slot in Slot):
+        if any(record.slot(slot).fingerprint != live[slot] for slot in SLOTS):
             return
         for showing in self._shown:
             if showing is not None and self._places[showing.sink].write_only:
@@ -442,7 +444,7 @@ class Watch:
             death = self._deaths.get(value or "")
             if death is None or death.by_keyturn or death.at > who.looked_at or place.value != value:
                 continue
-            for slot in Slot:
+            for slot in SLOTS:
                 kept, live = record.slot(slot), self._slots[slot]
                 known = Secret(live).fingerprint(self.world.ledger.salt) == kept.fingerprint == kept.confirmed
                 settled = kept.unsettled_until is None and (kept.intent is None or kept.intent.applied)

@@ -55,7 +55,7 @@ def _quiet_slots(patch: pytest.MonkeyPatch) -> None:
             return plan.Blocked(reason="exposed", rule="", until=s.now + policy.backoff(1), sentence="a sink shows it")
         published_at = s.record.slot(s.active).published_at
         timer = s.record.stage in {Stage.DRAIN, Stage.RETIRE} and s.policy.retire is Retire.AFTER_DRAIN
-        if not timer or published_at is None or plan._dies_at_once(s, slot):
+        if not timer or published_at is None or s.dies_at_once(slot):
             return None
         over = published_at + s.policy.drain
         return plan.Blocked(reason="timer", rule="", until=over, sentence="draining") if s.now < over else None

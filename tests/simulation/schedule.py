@@ -159,7 +159,7 @@ def draw(seed: int) -> Schedule:
 
 
 def _setting(seed: int, dice: random.Random) -> Setting:
-    count = dice.choice((2, 2, 2, 2, 3, 4))
+    count = dice.choice((2, 2, 2, 2, 2, 2, 3, 4))
     probe = dice.random() < 0.7
     sinks = dice.choice((1, 1, 2, 3))
     clock = dice.choice((0.0, 0.0, SKEW - 1.0))
@@ -181,7 +181,7 @@ def _setting(seed: int, dice: random.Random) -> Setting:
         replication=dice.choice((0.0, 30.0, 60.0)),
         shows=dice.choice(_SHOWS),
         cache=dice.choice((3600.0, 3600.0, 600.0)),
-        lasts=SHORT if dice.random() < 0.85 else LONG,
+        lasts=SHORT if dice.random() < 0.9 else LONG,
         trust_etag=trust_etag,
     )
 
@@ -192,7 +192,7 @@ _SHOWS = (*("primary",) * 9, *("secondary", "nothing", "equal") * 3, "apart", "f
 def _units(dice: random.Random, probe: bool) -> tuple[float, ...]:
     """A probe finds out how late a gateway is, but for a unit that lags behind the one it reached (A17)."""
     late = dice.choice((0.0, 0.0, 3.0, 12.0, 25.0 if probe else PROPAGATION - SETTLE))
-    if probe and dice.random() < 0.02:
+    if probe and dice.random() < 0.005:
         late = 900.0  # asked every quarter of a minute: dear to simulate
     return (late,) if dice.random() < 0.5 else (late, late + dice.uniform(0.0, SETTLE))
 

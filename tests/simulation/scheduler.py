@@ -58,7 +58,7 @@ class Scheduler:
 
     def _move(self, seconds: float) -> None:
         self.seconds = seconds
-        self.clock.azure = START + timedelta(seconds=seconds)
+        self.clock.azure = START + timedelta(0, seconds)
 
     def rest(self) -> None:
         """The running process stops until something wakes it."""

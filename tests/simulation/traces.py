@@ -336,7 +336,7 @@ def _skewed(dice: random.Random) -> Schedule:
         clocks=(1.0 - SKEW, SKEW - 1.0),
         probe=False,
         units=((PROPAGATION - dice.uniform(1.0, 5.0),),),
-        eager=1.0,
+        eager=300.0,  # so that the one behind may be the first, too, and write
     )
     woken = _follows(What.TRIGGER, WRITTEN, PROPAGATION - dice.uniform(0.0, 2 * SKEW), how="doubled")
     return Schedule(setting=setting, incidents=(woken,))
