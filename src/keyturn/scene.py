@@ -117,9 +117,7 @@ class Scene(msgspec.Struct, frozen=True, dict=True):
             return True
         if self.sealed:
             return False
-        unmoved = self.record.etag == self.seen.etag
-        asking = self.record.stage in {Stage.CONFIRM, Stage.PROVE}
-        return unmoved and (self.policy.trust_etag or asking)
+        return self.policy.trust_etag and self.record.etag == self.seen.etag
 
     def live(self, slot: Slot) -> Fingerprint | None:
         return self.record.slot(slot).fingerprint

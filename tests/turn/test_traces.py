@@ -374,6 +374,23 @@ def test_v9_portal_regenerates_between_confirm_and_publish(moves_etag: bool) -> 
     assert refusals(calling) == 0
 
 
+def test_v9_a_value_that_is_regenerated_while_the_gateways_are_asked_for_it_is_noticed_where_the_etag_stays() -> None:
+    """It used to be asked for until a person was: an ETag that is not trusted was trusted while asking."""
+    rules = policy(trust_etag=False)
+    world = in_stage(Stage.IDLE, rules)
+    entity = world.keyring.entities[SID]
+    world.keyring.units = {gateway: (timedelta(minutes=2),) for gateway in world.keyring.units}
+    ask(world, "rotate")
+    turn = keyturn(world)
+    asked = follow(world, turn, SID, rules, until=Stage.CONFIRM)
+    assert asked.refused_at is not None
+    etag = entity.etag
+    world.keyring.portal(SID, Slot.SECONDARY)
+    entity.etag = etag
+    assert follow(world, turn, SID, rules, until=Stage.DRAIN).hold is None
+    assert published_is_live(world)
+
+
 def test_v9_a_regenerated_active_slot_is_noticed_at_a_look_even_where_the_etag_stays() -> None:
     rules = policy(trust_etag=False)
     world = in_stage(Stage.IDLE, rules)
