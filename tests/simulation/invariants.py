@@ -257,9 +257,10 @@ class Watch:
         named = None if self._record is None else self._record.compromise
         self._compromised = set() if named is None else set(named.values)  # whoever forgot one is to be told again
 
-    def ledger_restored(self) -> None:
-        """What was published since the backup to a sink that nobody can read, with no readable sink and no slot to tell
-        of it, nobody can know: such a backup must not be restored (ADR 0021)."""
+    def ledger_restored(self, backed_up_at: float) -> None:
+        """What was published since the backup nobody can know, with no slot and no readable sink to tell of it: to a sink
+        that nobody can read, or to one that somebody else has put back, tags and all. Such a backup must not be restored
+        (ADR 0021)."""
         self.ledger_changed("the ledger is restored from its backup")
         record = self._record
         if record is None or any(place.tags is not None and place.tags.seq > record.seq for place in self._readable):
@@ -267,9 +268,9 @@ class Watch:
         live = {slot: Secret(value).fingerprint(self.world.ledger.salt) for slot, value in self._slots.items()}
         if any(record.slot(slot).fingerprint != live[slot] for slot in SLOTS):
             return
-        for showing in self._shown:
-            if showing is not None and self._places[showing.sink].write_only:
-                showing.by_keyturn = False
+        for showing in (each for showings in self._showings.values() for each in showings):
+            if showing.since >= backed_up_at and (showing.until is not None or self._places[showing.sink].write_only):
+                showing.by_keyturn = showing.seen = False
 
     def calls(self, caller: str, value: str | None, showing: Showing | None) -> None:
         """A caller calls every gateway with the value that it holds."""

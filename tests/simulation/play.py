@@ -80,6 +80,7 @@ class _Stage:
         self.keyturns = [SimulatedKeyturn(self.world, setting, number) for number in range(len(setting.keyturns))]
         self.callers = [_Caller(self, number) for number in range(setting.sinks)]
         self.backup: dict[str, Stored] = {}
+        self.backed_up_at = 0.0
         self.saves_before_calm = 0
         self.releases = 0
         self.settling: Hold | None = None
@@ -234,12 +235,13 @@ class _Stage:
 
     def _backed_up(self, _: Incident) -> None:
         self.backup = self.world.ledger.backup()
+        self.backed_up_at = self.scheduler.seconds
         self.watch.tell("a backup of the ledger is made")
 
     def _restored(self, _: Incident) -> None:
         if self.backup:
             self.world.ledger.restore(self.backup)
-            self.watch.ledger_restored()
+            self.watch.ledger_restored(self.backed_up_at)
 
     def _lost(self, incident: Incident) -> None:
         """Whoever runs keyturn ends it first; what stands in memory belongs to a ledger that is no more."""
