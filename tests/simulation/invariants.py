@@ -101,6 +101,10 @@ class Watch:
         """Values that had died, and that somebody else wrote once more: when."""
         self._restored_at = -1e9
         """When the ledger was last made to forget what had happened by then."""
+        self._forgotten_at = -1e9
+        """When a backup was last restored that knows of no regenerate in the air: what had left by then is forgotten."""
+        self._by_hand: set[Fingerprint] = set()
+        """What a person intended to set in a slot."""
         self._parted: dict[str, float] = {}
         """Values that both slots held until somebody else wrote one of them: when."""
         self._births: dict[str, float] = dict.fromkeys(self._slots.values(), -1e9)
@@ -197,7 +201,8 @@ class Watch:
             self._regenerated += 1
             if self._regenerated > self._regenerates:
                 self.breaks(ONE_EFFECT, f"{who.name} regenerated without an intent in the ledger")
-        self._compare(who, sent)
+        forgotten = point == "regenerate" and sent < self._forgotten_at
+        self._compare(None if forgotten else who, sent)
         for place, showing in zip(self._places, self._shown, strict=True):
             if showing is not None and place.tags is not None:
                 showing.by_keyturn = True  # also what stood there before, and was written once more
@@ -223,6 +228,7 @@ class Watch:
             earlier = None if before is None else before.slot(slot).intent
             if intent is not None and intent is not earlier and intent != earlier:
                 self._candidates.update(intent.candidates)
+                self._by_hand.update(intent.candidates if intent.by_hand else ())
                 sends = earlier is None or earlier.sent_at != intent.sent_at
                 if sends and record.stage is Stage.RETIRE and not intent.by_hand:
                     self._every_sink_confirmed(who, record)
@@ -263,6 +269,8 @@ class Watch:
         (ADR 0021)."""
         self.ledger_changed("the ledger is restored from its backup")
         record = self._record
+        if record is None or all(record.slot(slot).intent is None for slot in SLOTS):
+            self._forgotten_at = self.scheduler.seconds
         if record is None or any(place.tags is not None and place.tags.seq > record.seq for place in self._readable):
             return
         live = {slot: Secret(value).fingerprint(self.world.ledger.salt) for slot, value in self._slots.items()}
@@ -418,7 +426,9 @@ class Watch:
             self.breaks(UNKNOWN, f"{who.name} adopts although the sinks show two live values")
         if any(value not in self._births for value in shown):
             self.breaks(UNKNOWN, f"{who.name} adopts although a sink shows somebody else's secret")
-        if any(value != self._slots[record.active] and self._births[value] < who.looked_at for value in live):
+        active = self._slots[record.active]
+        moved = self._births[active] >= who.looked_at  # somebody wrote it after that look
+        if not moved and any(value != active and self._births[value] < who.looked_at for value in live):
             self.breaks(UNKNOWN, f"{who.name} adopts {record.active}, and the sinks show the other value")
 
     def ended(self) -> None:
@@ -459,6 +469,8 @@ class Watch:
         if not over or record.active is None or self.schedule.setting.retire is not Retire.AFTER_DRAIN:
             return
         left = self._slots[record.active.other]
+        if Secret(left).fingerprint(self.world.ledger.salt) in self._by_hand:
+            return  # a person set it, and it is kept until the next rotation (ADR 0005)
         published = any(showing.by_keyturn for showing in self._showings.get(left, ()))
         forgotten = self._births[left] < self._restored_at
         if published and not forgotten and left not in self._put_back and left != self._slots[record.active]:
