@@ -95,6 +95,7 @@ class Watch:
         self._slots = dict(world.entity.values)
         self._shown: list[Showing | None] = []
         self._sinks: list[str | None] = []
+        self._tags = [place.tags for place in world.places]
         self._showings: dict[str, list[Showing]] = {}
         self._deaths: dict[str, Death] = {}
         self._put_back: dict[str, float] = {}
@@ -102,7 +103,7 @@ class Watch:
         self._restored_at = -1e9
         """When the ledger was last made to forget what had happened by then."""
         self._forgotten_at = -1e9
-        """When a backup was last restored that knows of no regenerate in the air: what had left by then is forgotten."""
+        """When a backup was last restored that knows of no regenerate: what had left by then is forgotten."""
         self._by_hand: set[Fingerprint] = set()
         """What a person intended to set in a slot."""
         self._parted: dict[str, float] = {}
@@ -127,6 +128,10 @@ class Watch:
         self._soonest = min(min(units) for units in schedule.setting.units)
         self._cached = cached(schedule.setting)
         self._latest = max(max(units) for units in schedule.setting.units)
+        self._begins()
+
+    def _begins(self) -> None:
+        """With what slots and sinks hold before keyturn is there."""
         for value in self._slots.values():
             self.name(value)
         for number, place in enumerate(self._places):
@@ -203,8 +208,9 @@ class Watch:
                 self.breaks(ONE_EFFECT, f"{who.name} regenerated without an intent in the ledger")
         forgotten = point == "regenerate" and sent < self._forgotten_at
         self._compare(None if forgotten else who, sent)
-        for place, showing in zip(self._places, self._shown, strict=True):
-            if showing is not None and place.tags is not None:
+        before, self._tags = self._tags, [place.tags for place in self._places]
+        for tags, known, showing in zip(self._tags, before, self._shown, strict=True):
+            if showing is not None and tags is not known:
                 showing.by_keyturn = True  # also what stood there before, and was written once more
 
     def somebody_else(self, sentence: str) -> None:
@@ -212,6 +218,7 @@ class Watch:
         self.events += 1
         self.tell(sentence)
         self._compare(None, self.scheduler.seconds)
+        self._tags = [place.tags for place in self._places]
 
     def changed_within(self, point: str, seconds: float) -> bool:
         changed = self._changed["sink.read" if point == "sink.read" else "read"]
@@ -264,9 +271,9 @@ class Watch:
         self._compromised = set() if named is None else set(named.values)  # whoever forgot one is to be told again
 
     def ledger_restored(self, backed_up_at: float) -> None:
-        """What was published since the backup nobody can know, with no slot and no readable sink to tell of it: to a sink
-        that nobody can read, or to one that somebody else has put back, tags and all. Such a backup must not be restored
-        (ADR 0021)."""
+        """What was published since the backup nobody can know, with no slot and no readable sink to tell of it: to a
+        sink that nobody can read, or to one that somebody else has put back, tags and all. Such a backup must not be
+        restored (ADR 0021)."""
         self.ledger_changed("the ledger is restored from its backup")
         record = self._record
         if record is None or all(record.slot(slot).intent is None for slot in SLOTS):
