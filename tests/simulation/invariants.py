@@ -366,6 +366,8 @@ class Watch:
         death = self._deaths.get(value)
         if death is not None and not death.by_keyturn and death.at >= sent - DEADLINE:
             return  # somebody else wrote its slot since that look
+        if self._was_away(value):
+            return
         if self.beyond:
             return
         state = "unknown to some gateway" if death is None else f"dead for {spelled(self.scheduler.seconds - death.at)}"
@@ -401,9 +403,13 @@ class Watch:
         death = self._deaths.get(value)
         if self.beyond or value in self._doomed or (death is not None and not death.by_keyturn):
             return True
-        if self.scheduler.seconds <= self._put_back.get(value, -1e9) + self._latest:
+        if self._was_away(value):
             return True
         return showing is None or not showing.counts
+
+    def _was_away(self, value: str) -> bool:
+        """Somebody else wrote another value in its place, and put it back: gateways have to learn it once more."""
+        return self.scheduler.seconds <= self._put_back.get(value, -1e9) + self._latest
 
     def _was_intended(self, who: Simulated, value: str) -> None:
         if self.schedule.setting.mode.value == "regenerate":
