@@ -456,6 +456,8 @@ class MemoryLedger:
         self.notes: dict[str, str] = {}
         self.leases: dict[str, tuple[Holder, datetime]] = {}
         self.dead: set[Holder] = set()
+        self.first_version = 1
+        """Of a record that is not there yet."""
         # Around what must be one step for threads, and never around `script`, which may stop a runner for good.
         self._one_at_a_time = threading.Lock()
 
@@ -477,11 +479,12 @@ class MemoryLedger:
             known = self.stored.get(record.key)
             if (known.version if known is not None else 0) != expected:
                 raise Conflict(f"{record.id} changed since it was read", hint="Nothing was written. Read it again.")
-            self.stored[record.key] = Stored(record=record, version=expected + 1)
+            version = self.first_version if known is None else expected + 1
+            self.stored[record.key] = Stored(record=record, version=version)
             for event in events:
                 self.lines.append(HistoryLine(seq=len(self.lines) + 1, key=record.key, event=event))
         self.script.reach("ledger.saved")
-        return expected + 1
+        return version
 
     def records(self) -> Iterable[Record]:
         return sorted((stored.record for stored in self.stored.values()), key=lambda record: (record.id, record.key))

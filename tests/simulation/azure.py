@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from keyturn.errors import KeyturnError, LedgerFault, Refused, TryAgain
 from keyturn.model import NotApplied, Secret, Slot
 from keyturn.policy import ProbeSpec
-from keyturn.ports import Answer, Applied, Holder, Shown, Uncertain, Verdict
+from keyturn.ports import Answer, Applied, Holder, Shown, Stored, Uncertain, Verdict
 from keyturn.testing import (
     STALE,
     Crash,
@@ -196,6 +196,10 @@ class SimulatedSink(MemorySink):
         return shown
 
 
+ANOTHER = 1_000_000
+"""No record is saved so often."""
+
+
 class SimulatedLedger(MemoryLedger):
     """A dead process gives no lease back."""
 
@@ -212,6 +216,17 @@ class SimulatedLedger(MemoryLedger):
         who = ports.scheduler.running
         if who is not None and not who.doomed:
             super().release(key, holder)
+
+    def restore(self, backup: dict[str, Stored]) -> None:
+        """Another ledger stands in its place: no version that somebody holds of the old one fits. Real ones tell by the
+        file that they opened, or by an ETag."""
+        self.first_version += ANOTHER
+        fresh = {key: self.first_version + stored.version % ANOTHER for key, stored in backup.items()}
+        super().restore({key: Stored(record=stored.record, version=fresh[key]) for key, stored in backup.items()})
+
+    def lost(self) -> None:
+        """Its records are gone."""
+        self.restore({})
 
     def renamed(self, name: str) -> None:
         """A new, empty ledger stands in the place of the old one."""

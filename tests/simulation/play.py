@@ -251,7 +251,7 @@ class _Stage:
                 self.scheduler.at(self.scheduler.seconds + 5.0, keyturn.begin)
             self.world.records.renamed(f"ledger at {self.scheduler.seconds:.0f}")
         else:
-            self.world.ledger.stored.clear()
+            self.world.records.lost()
         self.watch.ledger_changed("the ledger is lost" if incident.how == "all" else "the ledger's records are lost")
 
     # -------- the calm
