@@ -131,7 +131,7 @@ class Ports(Script):
                 sent = who.sent
                 # a request that stood still as it left outlives `late` no more than any other
                 lands = min(self.scheduler.seconds + incident.span, leaves + max(LATE, incident.span))
-                self.watch.in_the_air(point, 1)
+                self.watch.in_the_air(point, 1, sent)
                 self.scheduler.at(lands, lambda: self._land_late(who, sent, point, apply))
                 return Uncertain(sentence="the connection broke")
             if how in {"never", "500"}:
@@ -143,7 +143,7 @@ class Ports(Script):
         return Uncertain(sentence="the connection broke") if how in {"lost", "503"} else answer
 
     def _land_late(self, who: Simulated, sent: float, point: str, apply: Callable[[], Answer]) -> None:
-        self.watch.in_the_air(point, -1)
+        self.watch.in_the_air(point, -1, sent)
         if isinstance(apply(), Applied):
             self.watch.tell(f"the {point} that {who.name} gave up lands")
             self.watch.landed(who, sent, point)

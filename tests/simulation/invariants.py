@@ -102,8 +102,8 @@ class Watch:
         """Values that had died, and that somebody else wrote once more: when."""
         self._restored_at = -1e9
         """When the ledger was last made to forget what had happened by then."""
-        self._forgotten_at = -1e9
-        """When a backup was last restored that knows of no regenerate: what had left by then is forgotten."""
+        self._forgotten: dict[str, float] = {}
+        """Per point, when a backup was last restored that knows of no such effect: what left before is forgotten."""
         self._by_hand: set[Fingerprint] = set()
         """What a person intended to set in a slot."""
         self._parted: dict[str, float] = {}
@@ -121,7 +121,7 @@ class Watch:
         self._seq = 0
         self._air: dict[str, int] = {}
         self._flown = 0.0
-        """When the last one of them left."""
+        """When the look began that the last one of them rests on."""
         self._record: Record | None = None
         self._records: list[Record] = []
         self._changed = {"read": -1e9, "sink.read": -1e9}
@@ -194,10 +194,11 @@ class Watch:
         if point == "regenerate" and self._air.get(point) and self._flown >= self._restored_at:
             self.breaks(ONE_EFFECT, f"{who.name} regenerates while an earlier one may still land")
 
-    def in_the_air(self, point: str, change: int) -> None:
+    def in_the_air(self, point: str, change: int, sent: float) -> None:
+        """`sent`: when the look began that it rests on."""
         self._air[point] = self._air.get(point, 0) + change
         if change > 0:
-            self._flown = self.scheduler.seconds
+            self._flown = sent
 
     def landed(self, who: Simulated, sent: float, point: str) -> None:
         """An effect of a keyturn has happened. `sent`: when the look began that it rests on."""
@@ -206,11 +207,11 @@ class Watch:
             self._regenerated += 1
             if self._regenerated > self._regenerates:
                 self.breaks(ONE_EFFECT, f"{who.name} regenerated without an intent in the ledger")
-        forgotten = point == "regenerate" and sent < self._forgotten_at
+        forgotten = sent < self._forgotten.get(point, -1e9)
         self._compare(None if forgotten else who, sent)
         before, self._tags = self._tags, [place.tags for place in self._places]
         for tags, known, showing in zip(self._tags, before, self._shown, strict=True):
-            if showing is not None and tags is not known:
+            if showing is not None and tags is not known and not forgotten:
                 showing.by_keyturn = True  # also what stood there before, and was written once more
 
     def somebody_else(self, sentence: str) -> None:
@@ -277,12 +278,13 @@ class Watch:
         self.ledger_changed("the ledger is restored from its backup")
         record = self._record
         if record is None or all(record.slot(slot).intent is None for slot in SLOTS):
-            self._forgotten_at = self.scheduler.seconds
+            self._forgotten["regenerate"] = self.scheduler.seconds
         if record is None or any(place.tags is not None and place.tags.seq > record.seq for place in self._readable):
             return
         live = {slot: Secret(value).fingerprint(self.world.ledger.salt) for slot, value in self._slots.items()}
         if any(record.slot(slot).fingerprint != live[slot] for slot in SLOTS):
             return
+        self._forgotten["sink.write"] = self.scheduler.seconds
         for showing in (each for showings in self._showings.values() for each in showings):
             if showing.since >= backed_up_at and (showing.until is not None or self._places[showing.sink].write_only):
                 showing.by_keyturn = showing.seen = False
