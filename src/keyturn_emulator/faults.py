@@ -32,7 +32,7 @@ FIELDS = frozenset(
     {"match", "kind", "status", "code", "message", "retry_after", "seconds", "when", "after", "times", "skip",
      "probability"}
 )  # fmt: skip
-MATCH_FIELDS = frozenset({"host", "method", "path_contains", "path_regex"})
+MATCH_FIELDS = frozenset({"host", "method", "path_contains", "path_regex", "agent_regex"})
 
 
 class FaultError(ValueError):
@@ -49,6 +49,7 @@ class Match:
     method: str | None = None
     path_contains: str | None = None
     path_regex: re.Pattern[str] | None = None
+    agent_regex: re.Pattern[str] | None = None
 
     @classmethod
     def read(cls, raw: Any) -> Match:
@@ -60,15 +61,12 @@ class Match:
                 raise FaultError(f"match.{name} is not known; known are {', '.join(sorted(MATCH_FIELDS))}")
             if not isinstance(value, str):
                 raise FaultError(f"match.{name} must be a text")
-        try:
-            pattern = re.compile(raw["path_regex"]) if "path_regex" in raw else None
-        except re.error as error:
-            raise FaultError(f"match.path_regex: {error}") from error
         return cls(
             host=raw["host"].lower() if "host" in raw else None,
             method=raw["method"].upper() if "method" in raw else None,
             path_contains=raw.get("path_contains"),
-            path_regex=pattern,
+            path_regex=_pattern(raw, "path_regex"),
+            agent_regex=_pattern(raw, "agent_regex"),
         )
 
     def fits(self, call: Call) -> bool:
@@ -77,6 +75,7 @@ class Match:
             and (self.method is None or self.method == call.method)
             and (self.path_contains is None or self.path_contains in call.path)
             and (self.path_regex is None or self.path_regex.search(call.path) is not None)
+            and (self.agent_regex is None or self.agent_regex.search(call.headers.get("user-agent", "")) is not None)
         )
 
     def describe(self) -> dict[str, str]:
@@ -85,8 +84,16 @@ class Match:
             "method": self.method,
             "path_contains": self.path_contains,
             "path_regex": self.path_regex.pattern if self.path_regex else None,
+            "agent_regex": self.agent_regex.pattern if self.agent_regex else None,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+
+def _pattern(raw: Mapping[str, str], name: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(raw[name]) if name in raw else None
+    except re.error as error:
+        raise FaultError(f"match.{name}: {error}") from error
 
 
 class Past(Protocol):
@@ -189,8 +196,9 @@ class FaultBook:
             return fault
         return None
 
-    def postpone(self, fault: Fault, call: Call) -> None:
-        due = None if fault.after is None else self.clock.now() + timedelta(seconds=fault.after)
+    def postpone(self, call: Call, after: float | None) -> None:
+        """`call` takes effect `after` emulated seconds from now; None: when the effects are released."""
+        due = None if after is None else self.clock.now() + timedelta(seconds=after)
         self.late.append(LateEffect(call, due))
 
     def next_due(self) -> datetime | None:

@@ -98,6 +98,9 @@ class Server:
     def _answer(self, call: Call, connection: Connection) -> Reply:
         azure = self.azure
         if azure.pause.armed and azure.pause.stops(call):
+            if (late := azure.pause.comes_late()) is not None:
+                azure.faults.postpone(call, late)
+                return self._hold_for_good(connection)
             return self._hold(call, connection, azure.ask(call) if azure.pause.applies_first() else None)
         return self._ask_azure(call)
 
@@ -131,6 +134,10 @@ class Server:
         reply = self._ask_azure(call)
         return reply if isinstance(reply, Answer) else await reply
 
+    async def _hold_for_good(self, connection: Connection) -> None:
+        """Its effect comes by itself, and nobody learns of it."""
+        await self.azure.pause.hold(connection.is_open)
+
     def _ask_azure(self, call: Call) -> Reply:
         azure = self.azure
         if azure.faults.faults and (fault := azure.faults.strike(call)) is not None:
@@ -155,7 +162,7 @@ class Server:
                 azure.ask(call, fault.kind)
                 return scripted
             case "late-effect":
-                azure.faults.postpone(fault, call)
+                azure.faults.postpone(call, fault.after)
         azure.note_unasked(call, fault.kind)
         return None if fault.kind == "drop" else scripted
 

@@ -281,8 +281,7 @@ def test_late_effects_land_in_the_order_of_their_moments() -> None:
     clock = EmulatedClock(datetime(2026, 1, 1, tzinfo=UTC))
     book = FaultBook(clock, lambda call: landed.append(f"{call.raw_path} {clock.now():%H:%M}"), never)
     for path, after in (("/late", 7200), ("/early", 3600)):
-        fault = book.add({"kind": "late-effect", "after": after})
-        book.postpone(fault, Call("PUT", "h", path))
+        book.postpone(Call("PUT", "h", path), after)
     advance(clock, book, 86400)
     assert landed == ["/early 01:00", "/late 02:00"]
 

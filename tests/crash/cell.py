@@ -1,0 +1,313 @@
+"""Plays one cell of the matrix and judges it: the rotation ends, nobody is refused, nothing is sent once too often.
+
+Emulated time moves only while keyturn waits, and everybody calls after each of its steps. keyturn dies by SIGKILL, in the
+very state that the cell names: the emulator holds the request, or the program kills itself (`life`). Then the next life
+goes on to the end. Never here: which cells there are (that is `matrix`).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from keyturn.demo.conductor import Conductor
+from keyturn.demo.control import KEYTURN, EmulatedAzure, Program, keyturn_program
+from keyturn.demo.stage import SERVICE, holds_any
+from keyturn.ledgers.reading import LedgerView
+from keyturn.model import Record, Secret, Slot, Stage
+from keyturn.ports import HistoryLine
+from keyturn.tokens import parse, verify
+from tests.crash.matrix import OURS, SENDS, Cell, Match, Next, Way, events_of, list_of, write_of
+from tests.crash.worlds import CACHE, REFUSED, World
+
+LIFE: Final = (sys.executable, str(Path(__file__).with_name("life.py")))
+MOST_LATE: Final = 50
+"""Emulated seconds after which a late effect comes at the latest: within `late` of the policy."""
+LATEST_REQUEST: Final = 25
+"""A late effect comes while one of the next life's first so many requests is on its way, or after the time above."""
+LIVES: Final = 4
+"""A rotation that has not ended after so many lives, of which one is killed, never will."""
+
+
+class Played(NamedTuple):
+    """What came of a cell. `broken`: a sentence for each promise that was."""
+
+    cell: Cell
+    broken: tuple[str, ...]
+    kills: int
+    calls: int
+    refused: int
+    writes: int
+    """Writes to the slots, and the proof of the fence, that reached Azure."""
+    lists: int
+    said: str = ""
+    """What keyturn printed, where a promise was broken."""
+
+
+class Broken(Exception):
+    """A promise is broken so that the cell cannot be played on."""
+
+
+Incident = Callable[[World], None]
+
+
+def play(azure: EmulatedAzure, folder: Path, cell: Cell, seed: int = 0, incident: Incident | None = None) -> Played:
+    """One cell in an empty folder. `incident` happens right after the crash: only what breaks a promise uses it."""
+    playing = _Playing(azure, folder, cell, seed, incident)
+    try:
+        return playing.perform()
+    finally:
+        playing.close()
+
+
+class _Playing:
+    def __init__(
+        self, azure: EmulatedAzure, folder: Path, cell: Cell, seed: int, incident: Incident | None
+    ) -> None:
+        self._cell, self._incident = cell, incident
+        self._control = azure.control
+        self._draw = random.Random(f"{seed} {cell.name}")
+        self._control.resume()
+        self._world = World(azure, folder, cell.kind, cell.mode)
+        self._before = self._world.live()
+        self._ever: set[str] = set(self._before)
+        self._program: Program | None = None
+        self._kills = 0
+        self._conductor = Conductor(self._control, self._everybody_calls, most=CACHE / 4)
+        self._began = self._control.sequence()
+
+    def close(self) -> None:
+        self._control.resume()
+        if self._program is not None and self._program.ended() is None:
+            self._program.kill()
+        self._world.close()
+
+    def perform(self) -> Played:
+        self._everybody_calls()
+        broken: list[str] = []
+        try:
+            self._to_the_end()
+            self._conductor.pass_time(CACHE, CACHE / 4)
+        except Broken as early:
+            broken.append(str(early))
+        broken += self._judge()
+        world, counted = self._world, self._counted()
+        return Played(
+            cell=self._cell,
+            broken=tuple(broken),
+            kills=self._kills,
+            calls=sum(caller.calls for caller in world.callers),
+            refused=sum(caller.refused for caller in world.callers),
+            writes=len(counted[0]),
+            lists=len(counted[1]),
+            said=world.log.read_text(encoding="utf-8") if broken else "",
+        )
+
+    # -------- lives and deaths
+
+    def _to_the_end(self) -> None:
+        """The life that dies, then whoever goes on. Raises Broken where that does not end."""
+        self._live_until_killed()
+        for _ in range(LIVES):
+            code = self._live_on()
+            if code != 0:
+                raise Broken(f"keyturn ended with {code}")
+            if (record := self._record()) is not None and record.rotations:
+                return
+        raise Broken(f"it did not rotate in {LIVES} lives")
+
+    def _live_until_killed(self) -> None:
+        cell = self._cell
+        if cell.way is Way.QUIET:
+            return
+        if cell.step.event:
+            after = ["--after"] if cell.way is Way.AFTER else []
+            dies = ["--dies", cell.step.event, "--nth", str(cell.step.nth), *after, "--"]
+            self._start([*LIFE, *dies])
+            self._expect(self._conductor.follow(self._program_()) == -signal.SIGKILL)
+        else:
+            self._start(KEYTURN)
+            self._walk()
+            self._program_().kill()
+            self._forget_the_dead()
+        self._kills += 1
+        if self._incident is not None:
+            self._incident(self._world)
+        self._everybody_calls()
+
+    def _walk(self) -> None:
+        """To the request at which it dies, or the one after it, where it has to learn that the answer is lost."""
+        *before, last = self._cell.step.path
+        for match in before:
+            self._pause_at(match)
+            self._follow_until_held()
+        way = self._cell.way
+        self._pause_at(last, apply=way in {Way.AFTER, Way.LOST}, late=MOST_LATE if way is Way.LATE else None)
+        self._follow_until_held()
+        if way is Way.LOST:
+            self._pause_at(OURS, cut=True)
+            self._follow_until_held()
+
+    def _live_on(self) -> int | None:
+        """The next life, to its end; its exit code."""
+        self._start([*LIFE, "--machine", "another", "--"] if self._cell.next is Next.OTHER else KEYTURN)
+        if self._cell.way is Way.LATE and self._in_the_air():
+            self._let_it_land()
+        return self._conductor.follow(self._program_())
+
+    def _let_it_land(self) -> None:
+        """What the dead one sent takes effect while a request of this life is on its way."""
+        nth = self._draw.randint(1, LATEST_REQUEST)
+        self._control.ask("POST", "pause", {"after_requests": nth, "match": dict(OURS)})
+        landed = self._conductor.follow(self._program_(), lambda: self._control.paused() or not self._in_the_air())
+        self._expect(landed is None)
+        self._control.ask("POST", "faults/release")
+        self._control.resume()
+
+    def _in_the_air(self) -> bool:
+        return bool(self._control.ask("GET", "faults")["late_effects"])
+
+    def _start(self, command: Sequence[str]) -> None:
+        world = self._world
+        record = self._record()
+        asked = record is not None and (
+            record.requested is not None or record.rotations > 0 or record.stage not in {Stage.UNKNOWN, Stage.IDLE}
+        )
+        what = ["run", "--wait"] if asked else ["rotate", world.kind.id, "--wait"]
+        self._program = keyturn_program([*what, "--config", str(world.config)], world.env, world.log, command)
+
+    def _program_(self) -> Program:
+        assert self._program is not None
+        return self._program
+
+    def _pause_at(self, match: Match, *, apply: bool = False, late: float | None = None, cut: bool = False) -> None:
+        """Whoever was held until now goes on, and the next one that fits is held: in one request, so none slips by."""
+        body: dict[str, Any] = {"after_requests": 1, "match": dict(match), "apply": apply, "cut": cut}
+        self._control.ask("POST", "pause", body if late is None else {**body, "late": late})
+
+    def _follow_until_held(self) -> None:
+        code = self._conductor.follow(self._program_(), self._control.paused)
+        if code is not None:
+            raise Broken(f"it never came to {self._cell.step.name}, and ended with {code}")
+
+    def _expect(self, came: bool) -> None:
+        if not came:
+            raise Broken(f"it never came to {self._cell.step.name}")
+
+    def _forget_the_dead(self) -> None:
+        """Let go what was held for a sender that is dead: two answers later its connections are seen to be closed."""
+        self._control.now()
+        self._control.now()
+        self._control.resume()
+
+    def _everybody_calls(self) -> None:
+        self._ever |= set(self._world.live())
+        self._world.everybody_calls(self._control.now())
+
+    # -------- the judgement
+
+    def _judge(self) -> Iterator[str]:
+        yield from self._judge_ledger()
+        yield from self._judge_slots()
+        yield from self._judge_callers()
+        yield from self._judge_sends()
+        needles = [value.encode() for value in self._ever]
+        for path in sorted(self._world.home.rglob("*")):
+            if path.is_file() and holds_any(path.read_bytes(), needles):
+                yield f"a key value stands in {path.name}"
+
+    def _judge_ledger(self) -> Iterator[str]:
+        record, lines = self._record(), self._history()
+        if record is None:
+            yield "the ledger knows nothing of it"
+            return
+        if record.hold is not None:
+            yield f"held: {record.hold.sentence}"
+        if (record.stage, record.rotations, record.active) != (Stage.IDLE, 1, Slot.SECONDARY):
+            yield f"it stands in {record.stage} after {record.rotations} rotations, {record.active} active"
+        if [line.seq for line in lines] != list(range(1, len(lines) + 1)):
+            yield "the history has a gap"
+        told = tuple(line.event.kind for line in lines)
+        if self._cell.way is Way.QUIET and told != events_of(self._cell.kind, self._cell.mode):
+            yield f"a quiet rotation saves other events than the matrix knows: {', '.join(told)}"
+
+    def _judge_slots(self) -> Iterator[str]:
+        live = self._world.live()
+        if live.primary == self._before.primary:
+            yield "the old value still lives"
+        if live.secondary == self._before.secondary:
+            yield "the standby was not renewed"
+        for sink in self._world.kind.sinks:
+            shown = self._world.shown_in(sink)()
+            if shown is None or not self._made_from(shown, live.secondary):
+                yield f"the {sink} does not show the active value"
+
+    def _made_from(self, shown: str, value: str) -> bool:
+        return verify(parse(shown), Secret(value)) if self._cell.kind.tokens else shown == value
+
+    def _judge_callers(self) -> Iterator[str]:
+        for sink, caller in zip(self._world.kind.sinks, self._world.callers, strict=True):
+            if caller.refused or caller.errors:
+                yield f"who reads the {sink} was refused {caller.refused} times and answered wrongly {caller.errors}"
+            if caller.calls < 8:
+                yield f"who reads the {sink} called {caller.calls} times only"
+        if counted := self._refused_by_endpoints():
+            yield f"the endpoints refused {counted} calls"
+
+    def _refused_by_endpoints(self) -> int:
+        at_gateways = self._control.refused_callers()
+        rows = self._control.ask("GET", "signins")["signins"]
+        return at_gateways + sum(row["calls"] for row in rows if row["agent"].startswith("caller/") and not row["accepted"])
+
+    def _judge_sends(self) -> Iterator[str]:
+        writes, lists = self._counted()
+        allowed = SENDS[self._cell.kind.name, self._cell.mode]
+        quiet = self._cell.way is Way.QUIET
+        most_writes = allowed.quiet_writes if quiet else allowed.writes
+        most_lists = allowed.quiet_lists if quiet else allowed.lists
+        if len(writes) > most_writes:
+            yield f"{len(writes)} writes reached Azure, of {most_writes} at most"
+        if len(lists) > most_lists:
+            yield f"the values were read {len(lists)} times, of {most_lists} at most"
+        applied = [call for call in writes if 200 <= call["status"] < 300]
+        if len(applied) != 2:
+            yield f"{len(applied)} writes took effect, and not one per slot"
+        if self._in_the_air():
+            yield "a late effect is still to come"
+
+    def _counted(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The writes that reached Azure, and the reads of values."""
+        cell = self._cell
+        calls = self._control.ask("GET", f"calls?since={self._began}&limit=100000&kind=arm")["calls"]
+        answered = [call for call in calls if call["status"] is not None]
+        write, listing = write_of(cell.kind, cell.mode), list_of(cell.kind)
+        return [c for c in answered if _fits(c, write)], [c for c in answered if _fits(c, listing)]
+
+    # -------- the ledger
+
+    @contextmanager
+    def _ledger(self) -> Iterator[LedgerView | None]:
+        if not self._world.ledger.exists():
+            yield None
+            return
+        with LedgerView.open(f"sqlite:///{self._world.ledger}") as view:
+            yield view
+
+    def _record(self) -> Record | None:
+        with self._ledger() as view:
+            return None if view is None else next(iter(view.records()), None)
+
+    def _history(self) -> list[HistoryLine]:
+        with self._ledger() as view:
+            return [] if view is None else list(view.history(limit=10_000))
+
+
+def _fits(call: dict[str, Any], match: Match) -> bool:
+    """As the emulator compares: only what the journal tells of a call."""
+    return call["method"] == match["method"] and re.search(match["path_regex"], call["path"]) is not None
