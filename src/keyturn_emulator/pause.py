@@ -79,7 +79,7 @@ class PauseGate:
         return self.apply and self.seen == self.after_requests
 
     def comes_late(self) -> float | None:
-        """In how many emulated seconds the request just counted takes effect, answered by nobody; None almost always."""
+        """In how many emulated seconds the request just counted takes effect, unanswered; None almost always."""
         return self.late if self.seen == self.after_requests else None
 
     async def hold(self, is_open: Callable[[], bool]) -> bool:

@@ -14,8 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from keyturn.demo.control import EmulatedAzure
-from tests.crash.cell import Played, play
+from tests.crash.cell import Ground, Played, play
 from tests.crash.matrix import SENDS, Cell, cells, named, sample
 
 
@@ -48,15 +47,15 @@ def main(arguments: list[str]) -> int:
 
 def play_all(chosen: Iterable[Cell], seed: int, tell: Callable[[Played], None]) -> list[Played]:
     """One cell after the other in one emulator. `tell` is called after each."""
-    azure = EmulatedAzure.start()
+    ground = Ground.start()
     played = []
     try:
         for cell in chosen:
             with tempfile.TemporaryDirectory(prefix="keyturn-crash-") as folder:
-                played.append(play(azure, Path(folder), cell, seed))
+                played.append(play(ground, Path(folder), cell, seed))
             tell(played[-1])
     finally:
-        azure.close()
+        ground.close()
     return played
 
 

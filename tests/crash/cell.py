@@ -1,8 +1,8 @@
 """Plays one cell of the matrix and judges it: the rotation ends, nobody is refused, nothing is sent once too often.
 
-Emulated time moves only while keyturn waits, and everybody calls after each of its steps. keyturn dies by SIGKILL, in the
-very state that the cell names: the emulator holds the request, or the program kills itself (`life`). Then the next life
-goes on to the end. Never here: which cells there are (that is `matrix`).
+Emulated time moves only while keyturn waits, and everybody calls after each of its steps. keyturn dies by SIGKILL, in
+the very state that the cell names: the emulator holds the request, or the program kills itself (`life`). Then the next
+life goes on to the end. Never here: which cells there are (that is `matrix`).
 """
 
 from __future__ import annotations
@@ -10,23 +10,22 @@ from __future__ import annotations
 import random
 import re
 import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from keyturn.demo.conductor import Conductor
-from keyturn.demo.control import KEYTURN, EmulatedAzure, Program, keyturn_program
-from keyturn.demo.stage import SERVICE, holds_any
+from keyturn.demo.control import CALLING, EmulatedAzure, StageFault
+from keyturn.demo.stage import holds_any
 from keyturn.ledgers.reading import LedgerView
 from keyturn.model import Record, Secret, Slot, Stage
 from keyturn.ports import HistoryLine
 from keyturn.tokens import parse, verify
 from tests.crash.matrix import OURS, SENDS, Cell, Match, Next, Way, events_of, list_of, write_of
-from tests.crash.worlds import CACHE, REFUSED, World
+from tests.crash.nursery import Life, Nursery
+from tests.crash.worlds import CACHE, World
 
-LIFE: Final = (sys.executable, str(Path(__file__).with_name("life.py")))
 MOST_LATE: Final = 50
 """Emulated seconds after which a late effect comes at the latest: within `late` of the policy."""
 LATEST_REQUEST: Final = 25
@@ -57,9 +56,29 @@ class Broken(Exception):
 Incident = Callable[[World], None]
 
 
-def play(azure: EmulatedAzure, folder: Path, cell: Cell, seed: int = 0, incident: Incident | None = None) -> Played:
+class Ground(NamedTuple):
+    """What all cells are played on, one after the other."""
+
+    azure: EmulatedAzure
+    nursery: Nursery
+
+    @classmethod
+    def start(cls) -> Ground:
+        nursery = Nursery()
+        try:
+            return cls(EmulatedAzure.start(), nursery)
+        except BaseException:
+            nursery.close()
+            raise
+
+    def close(self) -> None:
+        self.azure.close()
+        self.nursery.close()
+
+
+def play(ground: Ground, folder: Path, cell: Cell, seed: int = 0, incident: Incident | None = None) -> Played:
     """One cell in an empty folder. `incident` happens right after the crash: only what breaks a promise uses it."""
-    playing = _Playing(azure, folder, cell, seed, incident)
+    playing = _Playing(ground, folder, cell, seed, incident)
     try:
         return playing.perform()
     finally:
@@ -67,25 +86,23 @@ def play(azure: EmulatedAzure, folder: Path, cell: Cell, seed: int = 0, incident
 
 
 class _Playing:
-    def __init__(
-        self, azure: EmulatedAzure, folder: Path, cell: Cell, seed: int, incident: Incident | None
-    ) -> None:
+    def __init__(self, ground: Ground, folder: Path, cell: Cell, seed: int, incident: Incident | None) -> None:
         self._cell, self._incident = cell, incident
-        self._control = azure.control
+        self._control, self._nursery = ground.azure.control, ground.nursery
         self._draw = random.Random(f"{seed} {cell.name}")
         self._control.resume()
-        self._world = World(azure, folder, cell.kind, cell.mode)
+        self._world = World(ground.azure, folder, cell.kind, cell.mode)
         self._before = self._world.live()
         self._ever: set[str] = set(self._before)
-        self._program: Program | None = None
+        self._life: Life | None = None
         self._kills = 0
         self._conductor = Conductor(self._control, self._everybody_calls, most=CACHE / 4)
         self._began = self._control.sequence()
 
     def close(self) -> None:
         self._control.resume()
-        if self._program is not None and self._program.ended() is None:
-            self._program.kill()
+        if self._life is not None:
+            self._life.kill()
         self._world.close()
 
     def perform(self) -> Played:
@@ -94,7 +111,7 @@ class _Playing:
         try:
             self._to_the_end()
             self._conductor.pass_time(CACHE, CACHE / 4)
-        except Broken as early:
+        except (Broken, StageFault) as early:
             broken.append(str(early))
         broken += self._judge()
         world, counted = self._world, self._counted()
@@ -127,45 +144,43 @@ class _Playing:
         if cell.way is Way.QUIET:
             return
         if cell.step.event:
-            after = ["--after"] if cell.way is Way.AFTER else []
-            dies = ["--dies", cell.step.event, "--nth", str(cell.step.nth), *after, "--"]
-            self._start([*LIFE, *dies])
-            self._expect(self._conductor.follow(self._program_()) == -signal.SIGKILL)
+            life = self._born(dies=cell.step.event, nth=cell.step.nth, after=cell.way is Way.AFTER)
+            self._expect(self._conductor.follow(life) == -signal.SIGKILL)
         else:
-            self._start(KEYTURN)
-            self._walk()
-            self._program_().kill()
+            life = self._born()
+            self._walk(life)
+            life.kill()
             self._forget_the_dead()
         self._kills += 1
         if self._incident is not None:
             self._incident(self._world)
         self._everybody_calls()
 
-    def _walk(self) -> None:
+    def _walk(self, life: Life) -> None:
         """To the request at which it dies, or the one after it, where it has to learn that the answer is lost."""
         *before, last = self._cell.step.path
         for match in before:
             self._pause_at(match)
-            self._follow_until_held()
+            self._follow_until_held(life)
         way = self._cell.way
         self._pause_at(last, apply=way in {Way.AFTER, Way.LOST}, late=MOST_LATE if way is Way.LATE else None)
-        self._follow_until_held()
+        self._follow_until_held(life)
         if way is Way.LOST:
             self._pause_at(OURS, cut=True)
-            self._follow_until_held()
+            self._follow_until_held(life)
 
     def _live_on(self) -> int | None:
         """The next life, to its end; its exit code."""
-        self._start([*LIFE, "--machine", "another", "--"] if self._cell.next is Next.OTHER else KEYTURN)
+        life = self._born(machine="another" if self._cell.next is Next.OTHER else "")
         if self._cell.way is Way.LATE and self._in_the_air():
-            self._let_it_land()
-        return self._conductor.follow(self._program_())
+            self._let_it_land(life)
+        return self._conductor.follow(life)
 
-    def _let_it_land(self) -> None:
+    def _let_it_land(self, life: Life) -> None:
         """What the dead one sent takes effect while a request of this life is on its way."""
         nth = self._draw.randint(1, LATEST_REQUEST)
         self._control.ask("POST", "pause", {"after_requests": nth, "match": dict(OURS)})
-        landed = self._conductor.follow(self._program_(), lambda: self._control.paused() or not self._in_the_air())
+        landed = self._conductor.follow(life, lambda: self._control.paused() or not self._in_the_air())
         self._expect(landed is None)
         self._control.ask("POST", "faults/release")
         self._control.resume()
@@ -173,26 +188,25 @@ class _Playing:
     def _in_the_air(self) -> bool:
         return bool(self._control.ask("GET", "faults")["late_effects"])
 
-    def _start(self, command: Sequence[str]) -> None:
+    def _born(self, *, machine: str = "", dies: str = "", nth: int = 1, after: bool = False) -> Life:
+        """A life that goes on with the rotation, or asks for it where nobody has."""
         world = self._world
         record = self._record()
         asked = record is not None and (
             record.requested is not None or record.rotations > 0 or record.stage not in {Stage.UNKNOWN, Stage.IDLE}
         )
         what = ["run", "--wait"] if asked else ["rotate", world.kind.id, "--wait"]
-        self._program = keyturn_program([*what, "--config", str(world.config)], world.env, world.log, command)
-
-    def _program_(self) -> Program:
-        assert self._program is not None
-        return self._program
+        command = [*what, "--config", str(world.config)]
+        self._life = self._nursery.bear(command, world.env, world.log, machine=machine, dies=dies, nth=nth, after=after)
+        return self._life
 
     def _pause_at(self, match: Match, *, apply: bool = False, late: float | None = None, cut: bool = False) -> None:
         """Whoever was held until now goes on, and the next one that fits is held: in one request, so none slips by."""
         body: dict[str, Any] = {"after_requests": 1, "match": dict(match), "apply": apply, "cut": cut}
         self._control.ask("POST", "pause", body if late is None else {**body, "late": late})
 
-    def _follow_until_held(self) -> None:
-        code = self._conductor.follow(self._program_(), self._control.paused)
+    def _follow_until_held(self, life: Life) -> None:
+        code = self._conductor.follow(life, self._control.paused)
         if code is not None:
             raise Broken(f"it never came to {self._cell.step.name}, and ended with {code}")
 
@@ -263,7 +277,8 @@ class _Playing:
     def _refused_by_endpoints(self) -> int:
         at_gateways = self._control.refused_callers()
         rows = self._control.ask("GET", "signins")["signins"]
-        return at_gateways + sum(row["calls"] for row in rows if row["agent"].startswith("caller/") and not row["accepted"])
+        refused = [int(row["calls"]) for row in rows if row["agent"].startswith(CALLING) and not row["accepted"]]
+        return at_gateways + sum(refused)
 
     def _judge_sends(self) -> Iterator[str]:
         writes, lists = self._counted()

@@ -54,7 +54,7 @@ class Next(StrEnum):
 
 class Step(NamedTuple):
     """Where keyturn dies: at the first request that fits the last match, after one that fits the match before it was
-    answered, and so on; or, where there are no matches, at the n-th event of a kind that it saves, or file it writes."""
+    answered, and so on; or, where there are no matches, at the n-th event of a kind that it saves, or the n-th file."""
 
     name: str
     path: tuple[Match, ...] = ()
@@ -78,8 +78,8 @@ class Cell(NamedTuple):
 class Sends(NamedTuple):
     """How many calls that Azure charges as a write one rotation makes, adoption included, where one crash is allowed.
 
-    `writes` are those that change a slot, and the proof of the fence, which changes nothing. Two of them take effect, one
-    per slot, always. `lists` read the values.
+    `writes` are those that change a slot, and the proof of the fence, which changes nothing. Two of them take effect,
+    one per slot, always. `lists` read the values.
     """
 
     quiet_writes: int
@@ -241,11 +241,14 @@ def _traits(cell: Cell) -> set[tuple[str, ...]]:
 
 
 def named(wanted: Sequence[str]) -> list[Cell]:
-    """The cells whose names begin with one of these. Raises ValueError for one that begins none."""
-    found = []
-    for start in wanted:
-        fitting = [cell for cell in cells() if f"{cell.name}/".startswith(f"{start.rstrip('/')}/")]
+    """The cells whose names begin with one of these; a part of a name may be `*`. Raises ValueError for one that fits
+    none."""
+    fits = {start: [cell for cell in cells() if _begins(cell.name.split("/"), start.split("/"))] for start in wanted}
+    for start, fitting in fits.items():
         if not fitting:
             raise ValueError(f"no cell's name begins with {start}")
-        found += [cell for cell in fitting if cell not in found]
-    return found
+    return list({cell.name: cell for fitting in fits.values() for cell in fitting}.values())
+
+
+def _begins(name: Sequence[str], start: Sequence[str]) -> bool:
+    return len(start) <= len(name) and all(part in {"*", own} for own, part in zip(name, start, strict=False))

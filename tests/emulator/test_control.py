@@ -60,6 +60,9 @@ def test_an_unknown_control_path_is_refused_by_name(azure: RunningEmulator, meth
         ("switches", {"a": 1}, "true and false"),
         ("pause", {"after": 3}, "after"),
         ("pause", {"after_requests": 0}, "after_requests"),
+        ("pause", {"late": -1}, "late"),
+        ("pause", {"late": 1, "apply": True}, "exclude each other"),
+        ("pause", {"cut": 1}, "cut"),
     ],
 )
 def test_a_body_that_makes_no_sense_is_refused_by_name(

@@ -303,6 +303,7 @@ def _book(seed: int = 1) -> FaultBook:
         ({"kind": "drop", "times": True}, "times"),
         ({"kind": "drop", "match": {"hots": "x"}}, "hots"),
         ({"kind": "drop", "match": {"path_regex": "("}}, "path_regex"),
+        ({"kind": "drop", "match": {"agent_regex": "("}}, "agent_regex"),
         ({"kind": "drop", "match": []}, "match"),
         ({"kind": "delay", "when": "sometime"}, "when"),
     ],
@@ -321,11 +322,15 @@ def test_the_control_api_repeats_why_a_fault_was_refused(azure: RunningEmulator)
 
 CLIENT = """
 import sys, requests
+token = sys.stdin.readline().strip()
 for number in range(int(sys.argv[1])):
-    reply = requests.put(sys.argv[2] + f"/secrets/s{number}?api-version=7.4", json={"value": "v"},
-                         headers={"Authorization": sys.stdin.readline().strip() if not number else last}, timeout=60)
-    last = reply.request.headers["Authorization"]
-    print(reply.status_code, flush=True)
+    where = sys.argv[2] + f"/secrets/s{number}?api-version=7.4"
+    try:
+        reply = requests.put(where, json={"value": "v"}, headers={"Authorization": token}, timeout=60)
+    except requests.exceptions.ConnectionError:
+        print("cut", flush=True)
+    else:
+        print(reply.status_code, flush=True)
 """
 
 
@@ -412,6 +417,55 @@ def test_a_pause_counts_and_holds_only_what_it_matches(azure: RunningEmulator, h
     assert requests.get(GATEWAY, timeout=10).status_code == 401
     assert azure.resume() == 1
     assert _names(azure) == []
+
+
+def test_a_pause_may_tell_clients_apart_by_what_they_call_themselves(azure: RunningEmulator) -> None:
+    azure.pause_at(1, match={"agent_regex": "^rotator/"})
+    assert requests.get(GATEWAY, headers={"User-Agent": "caller/of rotator/1"}, timeout=10).status_code == 401
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.get(GATEWAY, headers={"User-Agent": "rotator/1"}, timeout=(10, 0.3))
+    assert azure.resume() == 1
+
+
+def test_what_comes_late_takes_effect_at_its_moment_although_its_sender_is_dead(
+    azure: RunningEmulator, client: Callable[[int], subprocess.Popen[str]]
+) -> None:
+    azure.control("POST", "pause", {"after_requests": 2, "late": 60})
+    process = client(5)
+    assert azure.wait_until_paused()
+    process.send_signal(signal.SIGKILL)
+    assert _finish(process) == ["200"]
+    azure.resume()
+    azure.advance(59)
+    assert _names(azure) == ["s0"]
+    azure.advance(1)
+    assert _names(azure) == ["s0", "s1"]
+
+
+def test_whoever_sent_what_comes_late_gets_no_answer_and_sends_on(
+    azure: RunningEmulator, client: Callable[[int], subprocess.Popen[str]]
+) -> None:
+    azure.control("POST", "pause", {"after_requests": 2, "late": 60})
+    process = client(3)
+    assert azure.wait_until_paused()
+    azure.resume()
+    assert _finish(process) == ["200", "cut", "200"]
+    assert _names(azure) == ["s0", "s2"]
+    assert azure.release_effects() == 1
+    assert _names(azure) == ["s0", "s2", "s1"]
+
+
+def test_a_pause_that_follows_another_may_cut_whom_that_one_holds(
+    azure: RunningEmulator, client: Callable[[int], subprocess.Popen[str]]
+) -> None:
+    azure.pause_at(2, apply=True)
+    process = client(3)
+    assert azure.wait_until_paused()
+    azure.control("POST", "pause", {"after_requests": 1, "cut": True})
+    assert azure.wait_until_paused()
+    assert _names(azure) == ["s0", "s1"]
+    azure.resume()
+    assert _finish(process) == ["200", "cut", "200"]
 
 
 def test_a_cut_connection_is_a_broken_one_for_a_plain_client_too(azure: RunningEmulator) -> None:
