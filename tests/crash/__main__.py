@@ -40,9 +40,9 @@ def main(arguments: list[str]) -> int:
         return 0
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what one program has compiled, the next thousand need not
     began = time.monotonic()
-    played = play_all(chosen, asked.seed, lambda each: _tell(each, asked.seed, told=asked.told))
-    _say(*figures(played), f"{time.monotonic() - began:.0f} s")
-    return 1 if any(each.broken for each in played) else 0
+    played = play_all(chosen, asked.seed, lambda each: _say(*told_of(each, asked.seed, all_of_it=asked.told)))
+    _say(f"{time.monotonic() - began:.0f} s", *figures(played))
+    return exit_code(played)
 
 
 def play_all(chosen: Iterable[Cell], seed: int, tell: Callable[[Played], None]) -> list[Played]:
@@ -59,10 +59,16 @@ def play_all(chosen: Iterable[Cell], seed: int, tell: Callable[[Played], None]) 
     return played
 
 
-def told_of(played: Played, seed: int) -> str:
-    """One line for a cell that failed."""
-    again = f"uv run python -m tests.crash --cells {played.cell.name} --seed {seed} --told"
-    return f"{played.cell.name}: {'; '.join(played.broken)}. Again: {again}"
+def told_of(played: Played, seed: int, *, all_of_it: bool = False) -> list[str]:
+    """One line for a cell that failed, and what keyturn printed, if that is wanted; nothing for one that did not."""
+    if not played.broken:
+        return []
+    again = f"uv run python -m tests.crash --cells '{played.cell.name}' --seed {seed} --told"
+    return [f"{played.cell.name}: {'; '.join(played.broken)}. Again: {again}", *([played.said] if all_of_it else [])]
+
+
+def exit_code(played: Iterable[Played]) -> int:
+    return 1 if any(each.broken for each in played) else 0
 
 
 def figures(played: list[Played]) -> list[str]:
@@ -80,11 +86,6 @@ def figures(played: list[Played]) -> list[str]:
     kills, calls, refused = (sum(getattr(each, name) for each in played) for name in ("kills", "calls", "refused"))
     lines.append(f"{len(played)} cells, {kills} kills, {calls} calls, {refused} refused, {failed} cells failed")
     return lines
-
-
-def _tell(played: Played, seed: int, *, told: bool) -> None:
-    if played.broken:
-        _say(told_of(played, seed), *([played.said] if told else []))
 
 
 def _say(*lines: str) -> None:

@@ -12,17 +12,19 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from keyturn.demo.conductor import Conductor
 from keyturn.demo.control import CALLING, EmulatedAzure, StageFault
 from keyturn.demo.stage import holds_any
+from keyturn.errors import Malformed
 from keyturn.ledgers.reading import LedgerView
 from keyturn.model import Record, Secret, Slot, Stage
 from keyturn.ports import HistoryLine
 from keyturn.tokens import parse, verify
-from tests.crash.matrix import OURS, SENDS, Cell, Match, Next, Way, events_of, list_of, write_of
+from tests.crash.matrix import OURS, SENDS, Cell, Match, Next, Way, events_of, list_of, requests_of, write_of
 from tests.crash.nursery import Life, Nursery
 from tests.crash.worlds import CACHE, World
 
@@ -45,6 +47,8 @@ class Played(NamedTuple):
     writes: int
     """Writes to the slots, and the proof of the fence, that reached Azure."""
     lists: int
+    rested: timedelta | None = None
+    """Emulated time from the crash until the next life saved an event."""
     said: str = ""
     """What keyturn printed, where a promise was broken."""
 
@@ -96,6 +100,8 @@ class _Playing:
         self._ever: set[str] = set(self._before)
         self._life: Life | None = None
         self._kills = 0
+        self._died: tuple[datetime, int] | None = None
+        """When, and how many events it had saved."""
         self._conductor = Conductor(self._control, self._everybody_calls, most=CACHE / 4)
         self._began = self._control.sequence()
 
@@ -123,6 +129,7 @@ class _Playing:
             refused=sum(caller.refused for caller in world.callers),
             writes=len(counted[0]),
             lists=len(counted[1]),
+            rested=self._rested(),
             said=world.log.read_text(encoding="utf-8") if broken else "",
         )
 
@@ -152,6 +159,7 @@ class _Playing:
             life.kill()
             self._forget_the_dead()
         self._kills += 1
+        self._died = self._control.now(), len(self._history())
         if self._incident is not None:
             self._incident(self._world)
         self._everybody_calls()
@@ -180,8 +188,7 @@ class _Playing:
         """What the dead one sent takes effect while a request of this life is on its way."""
         nth = self._draw.randint(1, LATEST_REQUEST)
         self._control.ask("POST", "pause", {"after_requests": nth, "match": dict(OURS)})
-        landed = self._conductor.follow(life, lambda: self._control.paused() or not self._in_the_air())
-        self._expect(landed is None)
+        self._conductor.follow(life, lambda: self._control.paused() or not self._in_the_air())
         self._control.ask("POST", "faults/release")
         self._control.resume()
 
@@ -209,6 +216,12 @@ class _Playing:
         code = self._conductor.follow(life, self._control.paused)
         if code is not None:
             raise Broken(f"it never came to {self._cell.step.name}, and ended with {code}")
+
+    def _rested(self) -> timedelta | None:
+        if self._died is None:
+            return None
+        at, saved = self._died
+        return next((line.event.at - at for line in self._history()[saved:]), None)
 
     def _expect(self, came: bool) -> None:
         if not came:
@@ -250,6 +263,15 @@ class _Playing:
         told = tuple(line.event.kind for line in lines)
         if self._cell.way is Way.QUIET and told != events_of(self._cell.kind, self._cell.mode):
             yield f"a quiet rotation saves other events than the matrix knows: {', '.join(told)}"
+        if self._cell.way is Way.QUIET:
+            yield from self._judge_steps()
+
+    def _judge_steps(self) -> Iterator[str]:
+        """Whether every request of a quiet rotation is one that some cell dies at."""
+        known = [match for step in requests_of(self._cell.kind, self._cell.mode) for match in step.path]
+        for call in self._calls():
+            if _fits(call, OURS) and not any(_fits(call, match) for match in known):
+                yield f"no cell dies at {call['method']} {call['host']}{call['path']}"
 
     def _judge_slots(self) -> Iterator[str]:
         live = self._world.live()
@@ -263,7 +285,12 @@ class _Playing:
                 yield f"the {sink} does not show the active value"
 
     def _made_from(self, shown: str, value: str) -> bool:
-        return verify(parse(shown), Secret(value)) if self._cell.kind.tokens else shown == value
+        if not self._cell.kind.tokens:
+            return shown == value
+        try:
+            return verify(parse(shown), Secret(value))
+        except Malformed:
+            return False
 
     def _judge_callers(self) -> Iterator[str]:
         for sink, caller in zip(self._world.kind.sinks, self._world.callers, strict=True):
@@ -299,10 +326,12 @@ class _Playing:
     def _counted(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The writes that reached Azure, and the reads of values."""
         cell = self._cell
-        calls = self._control.ask("GET", f"calls?since={self._began}&limit=100000&kind=arm")["calls"]
-        answered = [call for call in calls if call["status"] is not None]
+        answered = [call for call in self._calls() if call["status"] is not None]
         write, listing = write_of(cell.kind, cell.mode), list_of(cell.kind)
         return [c for c in answered if _fits(c, write)], [c for c in answered if _fits(c, listing)]
+
+    def _calls(self) -> list[dict[str, Any]]:
+        return list(self._control.ask("GET", f"calls?since={self._began}&limit=100000")["calls"])
 
     # -------- the ledger
 
@@ -324,5 +353,6 @@ class _Playing:
 
 
 def _fits(call: dict[str, Any], match: Match) -> bool:
-    """As the emulator compares: only what the journal tells of a call."""
-    return call["method"] == match["method"] and re.search(match["path_regex"], call["path"]) is not None
+    """As the emulator compares."""
+    same = all(call[name] == match.get(name, call[name]) for name in ("host", "method"))
+    return same and all(re.search(match.get(f"{name}_regex", ""), call[name]) for name in ("path", "agent"))

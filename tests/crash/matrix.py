@@ -105,6 +105,7 @@ ARM: Final = "management.azure.com"
 VAULT_HOST: Final = "shop-kv.vault.azure.net"
 OURS: Final[Match] = {"agent_regex": "^(keyturn|azsdk-python-identity)"}
 """Every request of keyturn's, and no caller's."""
+ISSUER: Final[Match] = {"host": "login.microsoftonline.com", "method": "GET", "agent_regex": "^azsdk"}
 SIGN_IN: Final[Match] = {"host": "login.microsoftonline.com", "method": "POST", "agent_regex": "^azsdk"}
 SEE_VAULT: Final[Match] = {"host": VAULT_HOST, "method": "GET", "agent_regex": "^keyturn"}
 PUBLISH_VAULT: Final[Match] = {"host": VAULT_HOST, "method": "PUT"}
@@ -144,6 +145,7 @@ def requests_of(kind: Kind, mode: str) -> Iterator[Step]:
     published = (PUBLISH_VAULT,) if named else (PUBLISH_VAULT, PUBLISH_VAULT)
     renew = (write, write) if sets else (write,)
     retire = (*renew, write)
+    yield Step("issuer", (ISSUER,))
     yield Step("sign-in", (SIGN_IN,))
     yield Step("find", (find,))
     yield Step("look", (find, see))

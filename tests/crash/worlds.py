@@ -153,14 +153,14 @@ class World:
         self.control.ask("DELETE", "faults")
         self.control.ask("POST", "seed", described(self._service(), self._app_secret))
         self.config.write_text(self._configuration(), encoding="utf-8")
-        self._operator = Client(azure, OPERATOR, self._app_secret)
+        self.operator = Client(azure, OPERATOR, self._app_secret)
         self._reader = Client(azure, READER, self._app_secret)
         self._wire = Wire(azure)
         self._fill_the_vault()
         self.callers = [Caller(self.shown_in(sink), self._doors()) for sink in kind.sinks]
 
     def close(self) -> None:
-        for each in (self._operator, self._reader, self._wire):
+        for each in (self.operator, self._reader, self._wire):
             each.close()
 
     @property
@@ -197,12 +197,12 @@ class World:
 
     def _in_named_value(self) -> str | None:
         path = f"{service_id()}/namedValues/{NAMED}/listValue?api-version=2022-08-01"
-        status, told = self._operator.ask("POST", "management.azure.com", path)
+        status, told = self.operator.ask("POST", "management.azure.com", path)
         return str(told["value"]) if status == 200 else None
 
     def _fill_the_vault(self) -> None:
         path = f"/secrets/{SECRET}?api-version=7.4"
-        self._operator.ask("PUT", f"{VAULT}.vault.azure.net", path, {"value": self._first()})
+        self.operator.ask("PUT", f"{VAULT}.vault.azure.net", path, {"value": self._first()})
 
     def _first(self) -> str:
         """What an operator had published before keyturn came: the primary value, or a token made from it."""
@@ -213,7 +213,7 @@ class World:
             return self.live().primary
         path = f"{service_id()}/{self.kind.below}/generateToken?api-version=2022-08-01"
         body = {"keyType": "primary", "expiry": f"{expires:%Y-%m-%dT%H:%M:%SZ}"}
-        return f"GatewayKey {self._operator.ask('POST', 'management.azure.com', path, body)[1]['value']}"
+        return f"GatewayKey {self.operator.ask('POST', 'management.azure.com', path, body)[1]['value']}"
 
     def _doors(self) -> list[Callable[[str], int]]:
         if self.kind is SUBSCRIPTION:
