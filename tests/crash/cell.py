@@ -155,7 +155,10 @@ class _Playing:
             self._expect(self._conductor.follow(life) == -signal.SIGKILL)
         else:
             life = self._born()
-            self._walk(life)
+            if cell.step.tells:
+                self._tell(life)
+            else:
+                self._walk(life)
             life.kill()
             self._forget_the_dead()
         self._kills += 1
@@ -177,6 +180,16 @@ class _Playing:
             self._pause_at(OURS, cut=True)
             self._follow_until_held(life)
 
+    def _tell(self, life: Life) -> None:
+        """To the event that its receiver does not answer."""
+        way, receiver = self._cell.way, self._world.receiver
+        receiver.hold(self._cell.step.nth, taken=way in {Way.AFTER, Way.LOST}, late=way is Way.LATE)
+        self._expect(self._conductor.follow(life, receiver.held.is_set) is None)
+        if way is Way.LOST:
+            self._pause_at(OURS)
+            receiver.let_go()
+            self._follow_until_held(life)
+
     def _live_on(self) -> int | None:
         """The next life, to its end; its exit code."""
         life = self._born(machine="another" if self._cell.next is Next.OTHER else "")
@@ -190,9 +203,14 @@ class _Playing:
         self._control.ask("POST", "pause", {"after_requests": nth, "match": dict(OURS)})
         self._conductor.follow(life, lambda: self._control.paused() or not self._in_the_air())
         self._control.ask("POST", "faults/release")
+        self._world.receiver.land()
         self._control.resume()
 
     def _in_the_air(self) -> bool:
+        """Whether something that a dead one sent is still to take effect."""
+        told = self._world.receiver.in_the_air is not None
+        if told and self._died and self._control.now() < self._died[0] + timedelta(seconds=MOST_LATE):
+            return True
         return bool(self._control.ask("GET", "faults")["late_effects"])
 
     def _born(self, *, machine: str = "", dies: str = "", nth: int = 1, after: bool = False) -> Life:
@@ -229,6 +247,7 @@ class _Playing:
 
     def _forget_the_dead(self) -> None:
         """Let go what was held for a sender that is dead: two answers later its connections are seen to be closed."""
+        self._world.receiver.let_go()
         self._control.now()
         self._control.now()
         self._control.resume()

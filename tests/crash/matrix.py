@@ -54,11 +54,13 @@ class Next(StrEnum):
 
 class Step(NamedTuple):
     """Where keyturn dies: at the first request that fits the last match, after one that fits the match before it was
-    answered, and so on; or, where there are no matches, at the n-th event of a kind that it saves, or the n-th file."""
+    answered, and so on; or at the n-th event of a kind that it saves, or the n-th file; or when it tells the receiver
+    of its webhook for the n-th time."""
 
     name: str
     path: tuple[Match, ...] = ()
     event: str = ""
+    tells: bool = False
     nth: int = 1
     ways: tuple[Way, ...] = (Way.BEFORE, Way.AFTER, Way.LOST)
 
@@ -139,7 +141,7 @@ def list_of(kind: Kind) -> Match:
 def requests_of(kind: Kind, mode: str) -> Iterator[Step]:
     """The steps of a rotation that others can see, in their order."""
     see, write, values = _arm("GET", kind.below), write_of(kind, mode), list_of(kind)
-    sets, asks, named = mode == SET, kind is not GATEWAY, "namedvalue" in kind.sinks
+    sets, asks, named = mode == SET, kind is not GATEWAY, kind is SUBSCRIPTION
     find = see if kind is TENANT_ACCESS else _arm("GET", kind.below.partition("/")[0])
     adopted = CREATE_NAMED if named else PUBLISH_VAULT
     published = (PUBLISH_VAULT,) if named else (PUBLISH_VAULT, PUBLISH_VAULT)
@@ -161,7 +163,9 @@ def requests_of(kind: Kind, mode: str) -> Iterator[Step]:
     yield Step("publish-adopted", (adopted,), ways=EFFECT)
     if named:
         yield Step("read-back-adopted", (adopted, READ_NAMED))
-    yield Step("look-before-renew", (adopted, see))
+    yield from _tells("tell-adopted", 1, kind)
+    yield from _tells("tell-again", 2, kind)
+    yield Step("look-before-renew", (adopted, see, see) if named else (adopted, see))
     if sets and kind is TENANT_ACCESS:
         yield Step("values-to-renew", (adopted, values))
     yield Step("renew", renew, ways=EFFECT)
@@ -175,6 +179,7 @@ def requests_of(kind: Kind, mode: str) -> Iterator[Step]:
     if named:
         yield Step("publish-named", (PUBLISH_NAMED,), ways=EFFECT)
         yield Step("read-back-named", (PUBLISH_NAMED, READ_NAMED))
+    yield from _tells("tell", 3, kind)
     yield Step("look-drained", (*published, see))
     if sets and kind is TENANT_ACCESS:
         yield Step("values-to-retire", (*published, values))
@@ -186,13 +191,20 @@ def requests_of(kind: Kind, mode: str) -> Iterator[Step]:
     yield Step("look-proven", (*retire, see))
 
 
+def _tells(name: str, nth: int, kind: Kind) -> Iterator[Step]:
+    """A receiver that nobody can read back is told twice on adoption (ADR 0021)."""
+    if "webhook" in kind.sinks:
+        yield Step(name, tells=True, nth=nth, ways=EFFECT)
+
+
 def events_of(kind: Kind, mode: str) -> tuple[str, ...]:
     """What the ledger tells of a quiet rotation: each of these is a save."""
-    adopted = ["requested", *(["fence"] if mode == SET else []), "adopt", "confirm first"]
+    begun = ["requested", *(["fence"] if mode == SET else []), "adopt", "confirm first"]
     asked = ["wait"] if kind is GATEWAY else ["accepted", "wait"]
     asked_again = asked if kind is GATEWAY else ["refused-by-gateway", *asked]
+    again = ["repair", "publish", "repaired in a rotation", "wait"] if "webhook" in kind.sinks else []
     return (
-        *adopted, *asked, "confirm", "confirmed", "publish", "repaired", "due", "wait",
+        *begun, *asked, "confirm", "confirmed", "publish", "repaired", "due", "wait", *again,
         "renew the standby", "renewed", *asked_again, "confirm", "confirmed", "publish", "published", "wait",
         "drained", "retire the old slot", "retired", *asked_again, "confirm", "finish", "wait",
     )  # fmt: skip

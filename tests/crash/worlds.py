@@ -35,6 +35,7 @@ from keyturn.demo.stage import (
 )
 from keyturn.model import Secret
 from keyturn.tokens import Form, create
+from tests.crash.receiver import SIGNING, Receiver
 
 CACHE: Final = timedelta(minutes=8)
 LATE: Final = timedelta(minutes=1)
@@ -58,6 +59,7 @@ REGIONS: Final = ("West Europe",)
 REFUSED: Final = frozenset({401, 403})
 VARIABLE: Final = "SHOWN"
 NAMED: Final = "shown"
+SIGNING_VARIABLE: Final = "CRASH_HOOK"
 SECRET: Final = "shown"
 
 
@@ -88,7 +90,7 @@ SUBSCRIPTION: Final = Kind(
     query="sid=contoso",
     match="sid: contoso",
     rules="    probe: { path: /status/ping }\n    accepts: 2\n",
-    sinks=("vault", "file", "namedvalue"),
+    sinks=("vault", "file", "namedvalue", "webhook"),
     tokens="",
     modes=("set", "regenerate"),
 )
@@ -152,15 +154,16 @@ class World:
         self.config, self.log, self.ledger = (self.home / f"keyturn.{end}" for end in ("yaml", "log", "db"))
         self.control.ask("DELETE", "faults")
         self.control.ask("POST", "seed", described(self._service(), self._app_secret))
-        self.config.write_text(self._configuration(), encoding="utf-8")
         self.operator = Client(azure, OPERATOR, self._app_secret)
         self._reader = Client(azure, READER, self._app_secret)
         self._wire = Wire(azure)
+        self.receiver = Receiver()
+        self.config.write_text(self._configuration(), encoding="utf-8")
         self._fill_the_vault()
         self.callers = [Caller(self.shown_in(sink), self._doors()) for sink in kind.sinks]
 
     def close(self) -> None:
-        for each in (self.operator, self._reader, self._wire):
+        for each in (self.operator, self._reader, self._wire, self.receiver):
             each.close()
 
     @property
@@ -170,6 +173,7 @@ class World:
             **self._azure.env,
             SIGNIN_VARIABLE: self._app_secret,
             CONTROL_VARIABLE: str(self._azure.ready["secret"]),
+            SIGNING_VARIABLE: SIGNING,
             "NO_COLOR": "1",
             "PYTHONUTF8": "1",
         }
@@ -183,7 +187,12 @@ class World:
             caller.call(now)
 
     def shown_in(self, sink: str) -> Callable[[], str | None]:
-        return {"vault": self._in_vault, "file": self._in_file, "namedvalue": self._in_named_value}[sink]
+        return {
+            "vault": self._in_vault,
+            "file": self._in_file,
+            "namedvalue": self._in_named_value,
+            "webhook": lambda: self.receiver.value,
+        }[sink]
 
     # -------- what the sinks show
 
@@ -257,6 +266,8 @@ class World:
             "vault": f"keyvault: {{ vault: {VAULT}, secret: {SECRET} }}",
             "file": f"file: {{ path: {json.dumps(str(self._file))}, variable: {VARIABLE} }}",
             "namedvalue": f"namedvalue: {{ name: {NAMED} }}",
+            "webhook": f"webhook: {{ url: {json.dumps(self.receiver.url)}, secret_env: {SIGNING_VARIABLE}, "
+            f"include_value: true }}",
         }
         listed = ", ".join(f"{{ {written[sink]} }}" for sink in self.kind.sinks)
         if not self.kind.tokens:
