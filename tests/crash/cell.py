@@ -343,10 +343,12 @@ class _Playing:
             yield "a late effect is still to come"
 
     def _counted(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """The writes that reached Azure, and the reads of values."""
+        """The writes that reached Azure, and the reads of values, whoever sent them."""
         cell = self._cell
+        write, listing = (
+            {**match, "agent_regex": ""} for match in (write_of(cell.kind, cell.mode), list_of(cell.kind))
+        )
         answered = [call for call in self._calls() if call["status"] is not None]
-        write, listing = write_of(cell.kind, cell.mode), list_of(cell.kind)
         return [c for c in answered if _fits(c, write)], [c for c in answered if _fits(c, listing)]
 
     def _calls(self) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from tests.crash.matrix import SENDS, Cell, Next, Way, cells, named, sample
 from tests.crash.worlds import DEADLINE, KINDS, World
 
 SEED = 7
-COUNT = 24
+COUNT = 20
 Player = Callable[..., Played]
 
 
