@@ -17,6 +17,8 @@ Each carries a `hint`: what to do next. None can hold a Secret: a message with o
 
 from __future__ import annotations
 
+import traceback
+
 
 class KeyturnError(Exception):
     """Base of every error that keyturn raises on purpose. `hint` is one sentence: what to do next."""
@@ -90,13 +92,30 @@ class NeedsPerson(KeyturnError):
         self.reason = reason
 
 
+def forget_locals(error: BaseException) -> None:
+    """Empty the frames that `error`, and whatever led to it, came through. A value may be in the open in them, and crash
+    reporters send the locals of every frame; which lines it came through stays told."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            waiting += [one.__cause__, one.__context__]
+
+
 def variable(name: str) -> str:
     """An environment variable in a sentence. A name that could be the secret itself, written where its variable's name
-    belongs, is not repeated: names of variables do not mix small letters and digits, secrets do."""
-    mixed = any(each.isdigit() for each in name) and any(each.islower() for each in name)
-    if mixed or len(name) > LONGEST_NAME:
+    belongs, is not repeated: names of variables do not mix small letters and digits, nor do long ones run on in small
+    letters; secrets do."""
+    small = any(each.islower() for each in name)
+    mixed = small and any(each.isdigit() for each in name)
+    runs_on = small and "_" not in name and len(name) >= LONGEST_WORD
+    if mixed or runs_on or len(name) > LONGEST_NAME:
         return "the environment variable that is named there (not repeated here: it looks like a secret itself)"
     return f"the environment variable {name}"
 
 
 LONGEST_NAME = 60
+LONGEST_WORD = 24

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
+from keyturn.azure.quoting import masked
 from keyturn.errors import Gone, KeyturnError, Refused, TryAgain
-from keyturn.model import MASK, Secret
+from keyturn.model import Secret
 from keyturn.ports import NotApplied, Uncertain
 
 NOT_APPLIED: Final = frozenset({400, 401, 403, 404, 409, 412, 429})
@@ -37,6 +38,9 @@ class Reply:
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}>"
+
+    def __reduce__(self) -> tuple[type[Reply], tuple[int, dict[str, str], bytes]]:
+        return (Reply, (self.status, {}, b""))
 
     @property
     def etag(self) -> str | None:
@@ -90,17 +94,16 @@ def parse_date(text: str | None) -> datetime | None:
 
 
 def said(reply: Reply, secrets: Iterable[Secret] = ()) -> Said:
-    """Code and message of an error answer, on one line, with every one of `secrets` masked."""
+    """Code and message of an error answer, on one line, with every one of `secrets` masked, however it is quoted."""
     payload = reply.json()
     error = payload.get("error") if isinstance(payload, dict) else None
     if not isinstance(error, dict):
         return Said("", "")
     inner = error.get("innererror")
     inner_code = str(inner.get("code") or "") if isinstance(inner, dict) else ""
-    message = " ".join(str(error.get("message") or "").split())
-    for secret in secrets:
-        message = message.replace(secret.reveal(), MASK)
-    return Said(str(error.get("code") or ""), message[:LONGEST_MESSAGE], inner_code)
+    hidden = tuple(secrets)
+    code, message = (masked(str(error.get(name) or ""), hidden) for name in ("code", "message"))
+    return Said(code, " ".join(message.split())[:LONGEST_MESSAGE], masked(inner_code, hidden))
 
 
 _ACTION: Final = re.compile(r"perform action '([^']+)'|Action: '([^']+)'")
@@ -108,11 +111,11 @@ _SCOPE: Final = re.compile(r"over scope '([^']+)'|Resource: '([^']+)'")
 _CLIENT: Final = re.compile(r"The client '([^']+)'")
 
 
-def denied(reply: Reply) -> Denied:
-    """Who may not do what, read from Azure's text (azure-facts 3.3)."""
+def denied(reply: Reply, secrets: Iterable[Secret] = ()) -> Denied:
+    """Who may not do what, read from Azure's text (azure-facts 3.3), with every one of `secrets` masked."""
     payload = reply.json()
     error = payload.get("error") if isinstance(payload, dict) else None
-    message = str(error.get("message") or "") if isinstance(error, dict) else ""
+    message = masked(str(error.get("message") or ""), secrets) if isinstance(error, dict) else ""
 
     def first(pattern: re.Pattern[str]) -> str:
         found = pattern.search(message)
@@ -123,7 +126,7 @@ def denied(reply: Reply) -> Denied:
 
 def explain_denied(reply: Reply, secrets: Iterable[Secret] = ()) -> tuple[str, str]:
     """Sentence and hint of a 403."""
-    action, scope, client = denied(reply)
+    action, scope, client = denied(reply, secrets)
     if not action:
         code, message, inner = said(reply, secrets)
         return f"not allowed: {message or inner or code or 'Azure gave no reason'}", ""
@@ -167,7 +170,7 @@ def effect_failed(reply: Reply, what: str, secrets: Iterable[Secret] = ()) -> No
     return NotApplied(
         status=reply.status,
         code=name,
-        sentence=f"{what}: {sentence}{_reference(name, reply)}",
+        sentence=f"{what}: {sentence}{_reference(name, reply, secrets)}",
         hint=hint,
         after=reply.retry_after,
     )
@@ -177,7 +180,7 @@ def read_failed(reply: Reply, what: str) -> KeyturnError:
     """Whose move a read is that got no success."""
     code, message, inner = said(reply)
     name = inner or code
-    facts: dict[str, Any] = {"status": reply.status, "code": name, "request_id": reply.request_id}
+    facts: dict[str, Any] = {"status": reply.status, "code": name, "request_id": masked(reply.request_id)}
     reference = _reference(name, reply)
     if reply.status == 404:
         return Gone(f"{what}: {_absent(name, message)}{reference}", hint=_ABSENT_HINT.get(name, ""), **facts)
@@ -228,6 +231,7 @@ def _named(code: str) -> str:
     return f" {code}" if code else ""
 
 
-def _reference(code: str, reply: Reply) -> str:
-    parts = [part for part in (code, f"request {reply.request_id}" if reply.request_id else "") if part]
+def _reference(code: str, reply: Reply, secrets: Iterable[Secret] = ()) -> str:
+    request = masked(reply.request_id, secrets)
+    parts = [part for part in (code, f"request {request}" if request else "") if part]
     return f" ({', '.join(parts)})" if parts else ""

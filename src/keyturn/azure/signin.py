@@ -16,6 +16,7 @@ import msgspec
 
 from keyturn.azure import proofs, signin_failures
 from keyturn.azure.cloud import Cloud
+from keyturn.azure.quoting import hide_in_logs
 from keyturn.azure.signin_failures import Way, Who
 from keyturn.config import AzureCli, Certificate, GitHub, ManagedIdentity, WorkloadIdentity
 from keyturn.errors import KeyturnError, Misconfigured, variable
@@ -107,6 +108,7 @@ def credential(signin: AnySignIn, cloud: Cloud) -> AnyCredential:
         raise Misconfigured(
             "signing in with a client secret needs tenant and client_id", hint="Add both beside the client secret."
         )
+    hide_in_logs(secret, "azure", "msal")
     return theirs.ClientSecretCredential(signin.tenant, signin.client_id, secret.reveal(), **trust)
 
 

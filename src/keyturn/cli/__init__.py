@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyturn.cli import screen
-from keyturn.errors import KeyturnError
+from keyturn.errors import KeyturnError, forget_locals
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -129,11 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return screen.fail(error.format_message(), "", code=1)
     except KeyturnError as error:
+        forget_locals(error)
         return screen.fail_with(error)
     except BrokenPipeError:
         # whoever read our output has gone; a second complaint at exit would be one more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 - the last line of defence against a traceback
+        forget_locals(error)
         return screen.fail_by_defect(error)
     return code if isinstance(code, int) else 0

@@ -84,6 +84,8 @@ def set_value(
     if from_env and stdin:
         raise click.UsageError("give one of --from-env and --stdin")
     value = _value(from_env, stdin)
+    if value.reveal() in because:
+        raise click.UsageError("--because holds the value itself, and would go into the history; reword it")
     return _write(name, Slot(slot), value, cut_off_callers, yes, because, config)
 
 

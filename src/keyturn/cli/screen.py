@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import click
 
 from keyturn.cli.layout import INDENT, Line, Tone, wrapped
-from keyturn.errors import KeyturnError, Misconfigured
+from keyturn.errors import KeyturnError, Misconfigured, forget_locals
 
 WIDTH = 100
 """Prose is not wider than this, however wide the terminal is."""
@@ -252,6 +252,7 @@ def fail(sentence: str, hint: str, *, code: int) -> int:
 
 def trouble(where: str, error: KeyturnError) -> int:
     """An error that does not end the command, on stderr. Returns the exit code that it asks for."""
+    forget_locals(error)
     _complain(f"{where}{error.message}", "", _next(error))
     return 2 if isinstance(error, Misconfigured) else 1
 

@@ -11,7 +11,7 @@ from typing import Any, Final, List  # noqa: UP035 - the worker knows List[str] 
 
 import azure.functions as func
 
-from keyturn.errors import KeyturnError
+from keyturn.errors import KeyturnError, forget_locals
 from keyturn.functions import hints, queueing, web
 from keyturn.functions.instance import Instance, log, sentence
 from keyturn.functions.settings import STORAGE, read_settings
@@ -81,11 +81,14 @@ def app_of(instance: Instance) -> func.FunctionApp:
 
 
 def _failing_aloud(work: Callable[[], Any]) -> Any:
-    """One line in the log for a problem that keyturn can put into a sentence; the host sees the invocation fail."""
+    """One line in the log for a problem that keyturn can put into a sentence; the host sees the invocation fail, and
+    may report whatever the error brings along."""
     try:
         return work()
-    except KeyturnError as problem:
-        log.error("%s", sentence(problem))
+    except BaseException as problem:
+        forget_locals(problem)
+        if isinstance(problem, KeyturnError):
+            log.error("%s", sentence(problem))
         raise
 
 
