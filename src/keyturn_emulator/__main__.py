@@ -37,22 +37,30 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until somebody ends it. The exit code: 2 where the description is wrong, 1 where a port is taken."""
     options = parser().parse_args(arguments)
     with ExitStack() as stack:
-        directory = options.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
+        directory = options.state_dir or _own_directory(stack)
         try:
             description = seed.default_description() if options.seed_file is None else _read(options.seed_file)
             if options.sign_in == "certificate":
                 description = ways_in.with_certificate(description, directory)
             azure = Azure(description, options.start)
             ways_in.check(azure.world, options.sign_in)
+            authority = Authority(directory)
         except (SeedError, OSError, ValueError) as error:
             problems = error.problems if isinstance(error, SeedError) else [str(error)]
             sys.stderr.write("".join(f"keyturn-emulator: {problem}\n" for problem in problems))
             return 2
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             try:
-                return runner.run(_serve(azure, Authority(directory), directory, options))
+                return runner.run(_serve(azure, authority, directory, options))
             except KeyboardInterrupt:  # how Windows, which has no handlers for signals, says it
                 return 0
+
+
+def _own_directory(stack: ExitStack) -> Path:
+    """One that goes with the emulator."""
+    made = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
+    made.chmod(0o700)  # a umask may have taken even the owner's bits
+    return made
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,7 +117,12 @@ async def _serve(azure: Azure, authority: Authority, directory: Path, options: a
     exports = {"HTTPS_PROXY": ready["proxy"], "REQUESTS_CA_BUNDLE": ready["ca_bundle"]}
     if options.write_env is not None:
         way = ways_in.variables(azure, options.sign_in, machine, directory)
-        write_private(options.write_env, _shell_lines(ready, exports, way).encode())
+        try:
+            write_private(options.write_env, _shell_lines(ready, exports, way).encode())
+        except OSError as error:
+            sys.stderr.write(f"keyturn-emulator: cannot write {options.write_env}: {error.strerror}\n")
+            server.close()
+            return 1
     told = _listen_for_the_end()  # before anybody may think us ready: a signal right after that must end us cleanly
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from keyturn_emulator import federation
 from keyturn_emulator.azure import Azure
-from keyturn_emulator.certificates import write_private
+from keyturn_emulator.certificates import private_directory, write_private
 from keyturn_emulator.managed_identity import APP_SERVICE_PATH
 from keyturn_emulator.seed import SeedError
 from keyturn_emulator.world import Application, World
@@ -73,7 +73,7 @@ def with_certificate(description: Mapping[str, Any], directory: Path) -> dict[st
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    directory.mkdir(parents=True, exist_ok=True)
+    private_directory(directory)
     write_private(directory / CERTIFICATE_FILE, private + pem)
     certificates = [*first.get("certificates", []), pem.decode()]
     return {**description, "applications": [{**first, "certificates": certificates}, *others]}

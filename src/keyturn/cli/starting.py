@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from keyturn.cli import options, screen
+from keyturn.disk import foreign_link
 from keyturn.errors import Misconfigured, NeedsPerson
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 CONTROL: Final = "KEYTURN_EMULATOR_CONTROL"
 SECRET_VARIABLE: Final = "KEYTURN_EMULATOR_SECRET"  # noqa: S105 - its name
 STDOUT: Final = "-"
+MODE: Final = 0o600
 LISTED: Final = 20
 SERVICE_ID: Final = re.compile(
     r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.ApiManagement/service/[A-Za-z][A-Za-z0-9-]*/?",
@@ -137,9 +139,21 @@ def _which(asked: str | None, places: Sequence[Place]) -> str:
 
 
 def _save(path: Path, text: str, force: bool) -> None:
-    """Raises Misconfigured, click.UsageError."""
+    """For its owner alone: who may write the configuration decides where values go. Raises Misconfigured,
+    click.UsageError."""
     try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
+        if path.is_symlink():
+            raise OSError(0, "it is a symbolic link, which keyturn does not follow")
+        if foreign_link(path) is not None:
+            raise OSError(0, "a symbolic link above it belongs to another user")
+        if force and path.exists():
+            if not path.is_file():
+                raise OSError(0, "it is there, and no file")
+            path.unlink()  # whoever has it open reads on what it was
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(path, flags, MODE), "w", encoding="utf-8") as file:
+            if hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), MODE)  # a umask may have taken even the owner's bits
             file.write(text)
     except FileExistsError:
         raise click.UsageError(f"{path} is there already; overwrite it with --force") from None

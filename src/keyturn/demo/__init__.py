@@ -254,6 +254,7 @@ def _tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
 def _folder() -> Iterator[Path]:
     """A folder for keyturn's configuration, ledger and output; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="keyturn-demo-"))
+    folder.chmod(0o700)  # a umask may have taken even the owner's bits
     try:
         yield folder
     finally:

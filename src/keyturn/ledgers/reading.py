@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from keyturn.disk import foreign_link
 from keyturn.errors import LedgerFault
 from keyturn.ledgers import schema
 from keyturn.ledgers.faults import as_faults, damaged
@@ -131,12 +132,24 @@ def decode_note(text: object, path: Path) -> str:
     return text
 
 
+def refuse_foreign_link(path: Path) -> None:
+    """Raises LedgerFault where somebody else could turn the path elsewhere."""
+    link = foreign_link(path)
+    if link is not None:
+        raise LedgerFault(
+            f"The ledger {path} is below {link}, a symbolic link of another user.",
+            hint="Name the ledger by a path without that link.",
+        )
+
+
 def refuse_odd_file(path: Path) -> None:
-    """Raises LedgerFault for a symbolic link or anything but a file, FileNotFoundError for nothing.
+    """Raises LedgerFault for a symbolic link or anything but a file, FileNotFoundError for nothing; LedgerFault, too,
+    below a link of somebody else's.
 
     The file is never opened here: closing any descriptor of it would drop the locks that SQLite holds for the
     whole process.
     """
+    refuse_foreign_link(path)
     if path.is_symlink():
         raise LedgerFault(
             f"The ledger {path} is a symbolic link, and keyturn does not follow one.",

@@ -57,7 +57,7 @@ from keyturn.errors import Conflict, LedgerFault, Misconfigured
 from keyturn.ledgers import schema
 from keyturn.ledgers.faults import as_faults, damaged, fault, orphaned
 from keyturn.ledgers.holder import provably_dead
-from keyturn.ledgers.reading import BUSY_SECONDS, decode_lines, decode_note, decode_record, inspect
+from keyturn.ledgers.reading import BUSY_SECONDS, decode_lines, decode_note, decode_record, inspect, refuse_foreign_link
 from keyturn.model import Event, Record
 from keyturn.ports import LONGEST_LEASE, HistoryLine, Holder, Stored
 
@@ -163,6 +163,7 @@ class SqlLedger:
             )
         with as_faults(path):
             if create and not os.path.lexists(path):
+                refuse_foreign_link(path)
                 _refuse_orphans(path)
                 _make(path, salt)
             meta = inspect(path)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keyturn.azure.once import Abandoned, bounded, left, refuse_late
+from keyturn.disk import foreign_link
 from keyturn.errors import Misconfigured, NotSent, Refused
 from keyturn.model import Secret, Slot
 from keyturn.ports import Answer, Applied, Clock, NotApplied, SendBy, Shown, Tags, Uncertain
@@ -154,7 +155,10 @@ def _read(path: Path) -> str | None:
 
 
 def _refuse_strange(path: Path) -> None:
-    """A link could point anywhere, and a rename would replace the link itself; a pipe or directory is no sink."""
+    """A link could point anywhere, and a rename would replace the link itself; a pipe or directory is no sink. A link
+    above it is followed, unless it is a stranger's."""
+    if foreign_link(path) is not None:
+        raise OSError(0, "a symbolic link above it belongs to another user, and keyturn does not follow it")
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

@@ -1,0 +1,1 @@
+"""What keyturn and its emulator write on a machine: who may read it, where it lands, and who is listened to."""
