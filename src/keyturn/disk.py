@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def foreign_link(path: Path) -> Path | None:
-    """A symbolic link above `path` that somebody else than root and whoever runs this has made, and could turn elsewhere;
+    """A symbolic link above `path` that neither root nor whoever runs this has made: somebody could turn it elsewhere.
     None where there is none, and on systems that do not tell. What `path` itself is, is not looked at."""
     if not hasattr(os, "geteuid"):
         return None

@@ -93,8 +93,8 @@ class NeedsPerson(KeyturnError):
 
 
 def forget_locals(error: BaseException) -> None:
-    """Empty the frames that `error`, and whatever led to it, came through. A value may be in the open in them, and crash
-    reporters send the locals of every frame; which lines it came through stays told."""
+    """Empty the frames that `error`, and whatever led to it, came through. A value may be in the open in them, and
+    crash reporters send the locals of every frame; which lines it came through stays told."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:

@@ -54,7 +54,10 @@ class Lane:
         try:
             invocation()
         except Exception as error:  # noqa: BLE001 - whatever it is, a host reports it
-            self._dumps.crash(error)
+            trace = error.__traceback__
+            while trace is not None and not str(trace.tb_frame.f_globals["__name__"]).startswith("keyturn."):
+                trace = trace.tb_next
+            self._dumps.crash(error.with_traceback(trace))
 
     def tell(self) -> None:
         with Hosted.started(self.stage) as hosted:
@@ -111,7 +114,7 @@ class Lane:
             self.azure.advance(DAY)
         text = messages.written(messages.Message(key=KEY, why="look"))
         for status in (403, 503):
-            self.azure.fault("status", {"host": "management.azure.com"}, status=status, message=self.refused, times=-1)
+            self.azure.fault("status", {"host": "management.azure.com"}, status=status, times=-1)
             self.invoke(lambda: hosted.turn(text))
             self.invoke(hosted.tick)
             self.azure.control("DELETE", "faults")

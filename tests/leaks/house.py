@@ -154,7 +154,9 @@ class Asked:
 class Cli:
     """keyturn's commands, one after the other. What each said lies in `said`; `codes` has each one's exit code."""
 
-    def __init__(self, house: House, azure: Azure, env: Mapping[str, str], *, module: str = "tests.leaks.batch") -> None:
+    def __init__(
+        self, house: House, azure: Azure, env: Mapping[str, str], *, module: str = "tests.leaks.batch"
+    ) -> None:
         self._house = house
         self.program = Asked(house, azure, module, house.path("cli"), env)
         self.said: list[tuple[str, Sequence[str], int]] = []

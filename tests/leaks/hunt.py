@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,8 +37,6 @@ SINKS: Final = {
     "shows/emulator.stdout": "the emulator's readiness line: its secret, and how to sign in",
 }
 """Where a value may stand beside the stdout of `key show` and `token create`; each of them must show one."""
-ROWS: Final = "sqlalchemy."
-"""Whose logs may show what was planted in a ledger: at DEBUG it tells every row, and a row of keyturn's has no value."""
 SHOWS: Final = ("emulator", "demo")
 """Commands that run in a process of their own, in the third lane."""
 FACES: Final = ("snapshot", "seed", "calls?limit=100000", "faults", "arm", "gateway", "signins", "switches", "clock")
@@ -75,19 +73,17 @@ class Hunted(NamedTuple):
         return not self.leaks and not self.untold and bool(self.places) and all(self.places.values())
 
 
-def hunt(folder: Path, *, spoil: Callable[[House], None] | None = None) -> Hunted:
-    """All of it, below `folder`. `spoil` may plant something before the search."""
+def hunt(folder: Path) -> Hunted:
+    """All of it, below `folder`."""
     began = time.monotonic()
     house = House(folder)
-    with ExitStack() as stack:
-        lanes = stack.enter_context(ThreadPoolExecutor(3))
-        told, function, shown = (lanes.submit(lane, house) for lane in (_commands, _function, _shows))
+    with ThreadPoolExecutor(3) as lanes:
+        told = lanes.submit(_commands, house)
+        function, shown = lanes.submit(_function, house), lanes.submit(_shows, house)
         run, allowed = told.result()
         answers = function.result()
         shown.result()
-    if spoil is not None:
-        spoil(house)
-    return _search(house, run, {*SINKS, *allowed}, answers, began)
+    return search(house, run, {*SINKS, *allowed}, answers, began)
 
 
 # -------- lanes
@@ -150,7 +146,10 @@ def _function(house: House) -> int:
         }
         folder = house.path("function")
         folder.mkdir()
-        with house.path("said", "function.stdout").open("wb") as out, house.path("said", "function.stderr").open("wb") as err:
+        with (
+            house.path("said", "function.stdout").open("wb") as out,
+            house.path("said", "function.stderr").open("wb") as err,
+        ):
             done = subprocess.run(
                 [sys.executable, "-m", "tests.leaks.function_app"],
                 cwd=folder,
@@ -172,7 +171,16 @@ def _shows(house: House) -> None:
     folder.mkdir()
     command = [sys.executable, "-m", "keyturn"]
     with (folder / "emulator.stdout").open("wb") as out, (folder / "emulator.stderr").open("wb") as err:
-        started = [*command, "emulator", "--write-env", "emulator.env", "--state-dir", "state", "--sign-in", "certificate"]
+        started = [
+            *command,
+            "emulator",
+            "--write-env",
+            "emulator.env",
+            "--state-dir",
+            "state",
+            "--sign-in",
+            "certificate",
+        ]
         emulator = subprocess.Popen(started, cwd=folder, env=house.env(), stdout=out, stderr=err)
         while not (folder / "emulator.stdout").stat().st_size:
             assert emulator.poll() is None, "the emulator did not start"
@@ -189,7 +197,8 @@ def _shows(house: House) -> None:
 # -------- the search
 
 
-def _search(house: House, run: list[tuple[str, ...]], allowed: set[str], answers: int, began: float) -> Hunted:
+def search(house: House, run: Sequence[Sequence[str]], allowed: set[str], answers: int, began: float) -> Hunted:
+    """Through everything in the house. `run`: the commands that were run; `allowed`: files that may show a value."""
     searcher = house.searcher()
     places: dict[str, bool] = {}
     leaks: list[Leak] = []
@@ -227,6 +236,8 @@ def _new(content: bytes, searched: set[bytes]) -> bytes:
 
 
 def _is_row(place: str, find: Find) -> bool:
+    """What the hunt planted in a ledger may stand in logs: SQLAlchemy tells every row at DEBUG, and a row of keyturn's
+    own has no value."""
     return find.name == PLANTED and place.startswith("logs/")
 
 
@@ -258,5 +269,3 @@ def _run(run: Sequence[Sequence[str]], told: set[str]) -> set[str]:
         words = [word for word in arguments if not word.startswith("-")]
         found |= {" ".join(words[:many]) for many in (1, 2)} & told
     return found
-
-

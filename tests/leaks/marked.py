@@ -19,9 +19,10 @@ SIGNS: Final = ("SharedAccessSignature ", "GatewayKey ", "uid=")
 
 
 class Marked:
-    """Draws marked values, and remembers each with its name."""
+    """Draws marked values, and remembers each with its name. `number`: one for each world."""
 
     def __init__(self, number: int = 1) -> None:
+        self.number = number
         self._random = random.Random(f"marked {number}")
         self.named: list[tuple[str, str]] = []
 
@@ -40,6 +41,7 @@ class Marked:
 def world(marked: Marked) -> dict[str, Any]:
     """The usual one, with a marked value in every slot, and a marked client secret."""
     described = seed.default_description()
+    described["seed"] = 1000 + marked.number  # what one world calls a version may not be a key in another
     described["applications"][0]["secret"] = marked.draw("the client secret")
     (service,) = described["services"]
     rows = {each["sid"]: each for each in service["subscriptions"]}

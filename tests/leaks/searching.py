@@ -42,7 +42,7 @@ class Find(NamedTuple):
 
 
 class Searcher:
-    """Knows secrets by name, and looks for them in bytes. A value below `RUN` letters proves nothing, and is left out."""
+    """Knows secrets by name, and looks for them. What is below `RUN` letters proves nothing, and is left out."""
 
     def __init__(self, secrets: Iterable[tuple[str, str]]) -> None:
         self._marked: dict[bytes, str] = {}

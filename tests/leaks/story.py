@@ -73,10 +73,11 @@ class Story:
 
     def configuration(self, **instead: str) -> str:
         signin = f"tenant: {seed.TENANT}, client_id: {seed.CLIENT}, secret_env: AZURE_CLIENT_SECRET"
+        clock = f"control: {self.azure.ready['control']}, secret_env: KEYTURN_EMULATOR_SECRET"
         top = {
             "services": f"{{ shop: {{ id: {SERVICE} }} }}",
             "signin": f"{{ client_secret: {{ {signin} }} }}",
-            "clock": f"{{ emulator: {{ control: {self.azure.ready['control']}, secret_env: KEYTURN_EMULATOR_SECRET }} }}",
+            "clock": f"{{ emulator: {{ {clock} }} }}",
             "salt": "{ env: SALT }",
             "policies": POLICIES.replace("RECEIVER", self.receiver.url),
             **instead,
@@ -165,7 +166,9 @@ class Story:
         cli.good("key", "regenerate", "fabrikam", "--slot", self._standby(cli, "fabrikam"))
         cli.good("key", "disable", "tenant/access", "--yes")
         cli.good("key", "enable", "tenant/access", "--json")
-        self.azure.portal(SERVICE, "contoso", self._standby(cli, "contoso"), self.house.marked.draw("set in the portal"))
+        self.azure.portal(
+            SERVICE, "contoso", self._standby(cli, "contoso"), self.house.marked.draw("set in the portal")
+        )
         cli.run("run")
         self.azure.advance(2 * DAY)
         cli.run("run", "--wait")
@@ -234,7 +237,9 @@ class Story:
         standby = self._standby(cli, "contoso")
         for number, form in enumerate(FORMS):
             said = f"The value '{quoted(self.refused, form)}' cannot be used."
-            status, code = ((400, "ValidationError"), (409, self.refused), (403, "Forbidden"), (500, "Internal"))[number % 4]
+            status, code = ((400, "ValidationError"), (409, self.refused), (403, "Forbidden"), (500, "Internal"))[
+                number % 4
+            ]
             match = {"method": "PATCH", "path_contains": "/subscriptions/contoso"}
             self.azure.fault("status", match, status=status, code=code, message=said, times=-1)
             cli.run(
@@ -258,12 +263,13 @@ class Story:
             cli.bad("run")
             cli.bad("--debug", "key", "show", "contoso", "--slot", "primary", "--reveal")
             self.azure.control("DELETE", "faults")
+        client_secret = dict(self.house.marked.named)["the client secret"]
         self.azure.fault(
             "status",
             {"host": "login.microsoftonline.com", "method": "POST"},
             status=401,
             code="invalid_client",
-            message=f"AADSTS7000215: Invalid client secret {dict(self.house.marked.named)['the client secret']} provided.",
+            message=f"AADSTS7000215: Invalid client secret {client_secret} provided.",
             times=-1,
         )
         cli.bad("--debug", "run")
@@ -283,7 +289,9 @@ class Story:
             for number, form in enumerate(forms):
                 said = f"Nobody wants {quoted(value, form)} here."
                 status = (400, 403, 409, 500)[number % 4]
-                self.azure.fault("status", {"method": method, **match}, status=status, code="Bad", message=said, times=-1)
+                self.azure.fault(
+                    "status", {"method": method, **match}, status=status, code="Bad", message=said, times=-1
+                )
                 if not number:
                     cli.run(*over, stdin=f"{value}\n")
                 cli.run("--debug", "run", "contoso", "--json")
@@ -349,7 +357,7 @@ class Story:
         """A command that may say a value, on stdout alone."""
         code = cli.run(*arguments, **more)
         assert (code == 0) == works or not works, f"{arguments}: {cli.err()}"
-        if "show" in arguments or "create" in arguments:
+        if code == 0 and ("show" in arguments or "create" in arguments):
             self.shown.add(f"said/{cli.said[-1][0]}.stdout")
 
     def _standby(self, cli: Cli, name: str) -> str:

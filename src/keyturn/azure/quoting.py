@@ -1,8 +1,8 @@
 """A secret in somebody else's text, hidden: whole or in part, and in whatever form a service may quote it.
 
 Decides what of a text is a quote of a secret. Six letters of one in a row are: what is hidden by chance beside it is no
-loss. Bearer tokens are hidden wherever they stand. Libraries that log such a text are filtered. Never here: which text is
-shown to whom.
+loss. Bearer tokens are hidden wherever they stand. Libraries that log such a text are filtered. Never here:
+which text is shown to whom.
 """
 
 from __future__ import annotations

@@ -138,18 +138,24 @@ def _which(asked: str | None, places: Sequence[Place]) -> str:
 # -------- what is left behind
 
 
+def _make_room(path: Path, force: bool) -> None:
+    """Where a file is in the way that may be overwritten, it goes: whoever has it open reads on what it was. Raises
+    OSError."""
+    if path.is_symlink():
+        raise OSError(0, "it is a symbolic link, which keyturn does not follow")
+    if foreign_link(path) is not None:
+        raise OSError(0, "a symbolic link above it belongs to another user")
+    if force and path.exists():
+        if not path.is_file():
+            raise OSError(0, "it is there, and no file")
+        path.unlink()
+
+
 def _save(path: Path, text: str, force: bool) -> None:
     """For its owner alone: who may write the configuration decides where values go. Raises Misconfigured,
     click.UsageError."""
     try:
-        if path.is_symlink():
-            raise OSError(0, "it is a symbolic link, which keyturn does not follow")
-        if foreign_link(path) is not None:
-            raise OSError(0, "a symbolic link above it belongs to another user")
-        if force and path.exists():
-            if not path.is_file():
-                raise OSError(0, "it is there, and no file")
-            path.unlink()  # whoever has it open reads on what it was
+        _make_room(path, force)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(path, flags, MODE), "w", encoding="utf-8") as file:
             if hasattr(os, "fchmod"):

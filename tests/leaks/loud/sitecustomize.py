@@ -2,8 +2,8 @@
 
 Every logger of every library writes all that it has, at DEBUG, whoever hushes it. Each exception that ends a command,
 a thread or an invocation is dumped with the locals of all its frames, as crash reporters do it, and so are all objects
-of keyturn's that are alive when a value is revealed. Each value that ever becomes a secret is written down in a folder of
-its own, so that the hunt knows what to look for. Never here: a judgement about what was written.
+of keyturn's that are alive when a value is revealed. Each value that ever becomes a secret is written down in a folder
+of its own, so that the hunt knows what to look for. Never here: a judgement about what was written.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
+
+import msgspec
 
 KNOWN, LOGS, DUMPS = "KEYTURN_LEAKS_KNOWN", "KEYTURN_LEAKS_LOGS", "KEYTURN_LEAKS_DUMPS"
 OBJECTS_AT: Final = (3, 30, 200)
@@ -136,9 +138,20 @@ class Dumps:
         self._write("crash", "\n\n".join(_tellings(error)))
 
     def objects(self) -> None:
-        """How every living object of keyturn's shows itself."""
-        found = [one for one in gc.get_objects() if str(type(one).__module__).startswith("keyturn.")]
-        self._write("objects", "\n".join(told for one in found for told in _shown(one)))
+        """How every living object of keyturn's shows itself. In a child of this process: there no other thread goes on,
+        which could be amid making one of those that are looked at."""
+        self._count += 1
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+            return
+        try:
+            found = [one for one in gc.get_objects() if str(type(one).__module__).startswith("keyturn.")]
+            text = "\n".join(told for one in found for told in _shown(one))
+            path = self._folder / f"{self._whose}-{self._count}-objects.txt"
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        finally:
+            os._exit(0)
 
 
 def _tellings(error: BaseException) -> list[str]:
@@ -174,8 +187,6 @@ def _pickled(one: Any) -> str:
 
 
 def _fields(one: Any) -> str:
-    import msgspec
-
     return repr(msgspec.to_builtins(one, enc_hook=repr))
 
 
