@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import pickle
+import signal
 import sys
 import threading
 import traceback
@@ -28,6 +29,7 @@ import msgspec
 KNOWN, LOGS, DUMPS = "KEYTURN_LEAKS_KNOWN", "KEYTURN_LEAKS_LOGS", "KEYTURN_LEAKS_DUMPS"
 OBJECTS_AT: Final = (3, 30, 200)
 """At which reveals of a program all its objects are looked at: that is slow."""
+LONGEST_LOOK: Final = 5  # machine seconds
 FORM: Final = "%(name)s %(levelname)s %(threadName)s %(message)s"
 
 
@@ -90,7 +92,7 @@ def _note_demo(known: Known) -> None:
             known.note("drawn by the demo", drawn)
         return drawn
 
-    secrets.token_hex = noting
+    secrets.token_hex = noting  # type: ignore[assignment]
 
 
 def _note_emulator(known: Known) -> None:
@@ -139,17 +141,19 @@ class Dumps:
 
     def objects(self) -> None:
         """How every living object of keyturn's shows itself. In a child of this process: there no other thread goes on,
-        which could be amid making one of those that are looked at."""
+        which could be amid making one of those that are looked at. One that waits for a lock ends by itself."""
         self._count += 1
         child = os.fork()
         if child:
             os.waitpid(child, 0)
             return
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(LONGEST_LOOK)
         try:
             found = [one for one in gc.get_objects() if str(type(one).__module__).startswith("keyturn.")]
-            text = "\n".join(told for one in found for told in _shown(one))
             path = self._folder / f"{self._whose}-{self._count}-objects.txt"
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+                file.writelines(f"{told}\n" for one in found for told in _shown(one))
         finally:
             os._exit(0)
 
@@ -236,7 +240,7 @@ def _log_everything(folder: Path) -> None:
     logging.basicConfig(
         filename=folder / f"{os.getpid()}.log", level=logging.DEBUG, format=FORM, encoding="utf-8", force=True
     )
-    logging.Logger.setLevel = _stay  # type: ignore[method-assign]
+    logging.Logger.setLevel = _stay  # type: ignore[method-assign,assignment]
     logging.disable = _stay  # type: ignore[assignment]
     logging.captureWarnings(True)
 
