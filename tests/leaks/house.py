@@ -28,7 +28,7 @@ LOUD: Final = Path(__file__).parent / "loud"
 WORDS: Final = frozenset({*COMMANDS, "show", "set", "regenerate", "enable", "disable", "create", "inspect", "verify"})
 """What the files are called by; no other argument, since it may be a value."""
 STEP: Final = 0.02  # machine seconds between two looks at a program that may wait for emulated time
-PATIENCE: Final = 60.0  # machine seconds that one command may take
+PATIENCE: Final = 600.0  # machine seconds that one command may take, on a machine that has others to serve
 
 
 class House:

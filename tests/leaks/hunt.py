@@ -122,7 +122,7 @@ def _die(house: House, azure: Azure, env: Mapping[str, str]) -> None:
             stdout=out,
             stderr=err,
         )
-        assert azure.running.wait_until_paused(), "the command that is to be killed wrote nothing"
+        assert azure.running.wait_until_paused(60.0), "the command that is to be killed wrote nothing"
         process.send_signal(signal.SIGABRT)
         process.wait()
     azure.running.resume()
