@@ -7,12 +7,13 @@ Never here: a call, or a second try.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from keyturn.azure.quoting import masked
 from keyturn.errors import Gone, KeyturnError, Refused, TryAgain
@@ -24,15 +25,22 @@ NOT_APPLIED: Final = frozenset({400, 401, 403, 404, 409, 412, 429})
 DEFAULT_AFTER: Final = 30.0
 """Seconds to wait before a read is tried again where Azure names no Retry-After."""
 LONGEST_MESSAGE: Final = 300
+LONGEST_NAME: Final = 120
+"""Of a code, a request id, an action or a client: what is longer is none, and is not repeated whole."""
+LONGEST_SCOPE: Final = 600
+LONGEST_PAUSE: Final = 86_400.0
+"""Seconds of a Retry-After that are believed. Azure names minutes; nobody may stop keyturn for a month."""
 
 
 class Reply:
-    """One answer. Its body may hold keys, so that it shows itself as its status alone."""
+    """One answer. Its body may hold keys, so that it shows itself as its status alone. `secrets` are what was sent to
+    get it, and is repeated to nobody, whatever the answer quotes."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "headers", "secrets", "status")
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, secrets: tuple[Secret, ...] = ()) -> None:
         self.status = status
+        self.secrets = secrets
         self.headers = {name.lower(): value for name, value in headers.items()}
         self.body = body
 
@@ -53,19 +61,19 @@ class Reply:
 
     @property
     def request_id(self) -> str:
-        return self.headers.get("x-ms-request-id", "")
+        return printable(self.headers.get("x-ms-request-id", ""), LONGEST_NAME, self.secrets)
 
     @property
     def retry_after(self) -> float | None:
         """Seconds; None where Azure names none, or names a date."""
         text = self.headers.get("retry-after", "").strip()
-        return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else None
+        return min(float(text), LONGEST_PAUSE) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) else None
 
     def json(self) -> Any:
-        """The body as JSON; an empty object where it is none."""
+        """The body as JSON; an empty object where it is none, or none that text can be made of again."""
         try:
-            return json.loads(self.body)
-        except ValueError:
+            return msgspec.json.decode(self.body.removeprefix(b"\xef\xbb\xbf"))
+        except (msgspec.DecodeError, ValueError, RecursionError):
             return {}
 
 
@@ -85,12 +93,38 @@ class Denied(NamedTuple):
     client: str
 
 
+def mapping(found: Any) -> Mapping[str, Any]:
+    """A part of an answer that should be an object; empty where it is none."""
+    return found if isinstance(found, Mapping) else {}
+
+
+def text(found: Any) -> str | None:
+    """A part of an answer that should be text; None where it is none."""
+    return found if isinstance(found, str) else None
+
+
+def listing(found: Any) -> list[Any]:
+    """A part of an answer that should be a list; empty where it is none."""
+    return found if isinstance(found, list) else []
+
+
 def parse_date(text: str | None) -> datetime | None:
     """The UTC time of a Date header; None where there is none, or none that can be read."""
     try:
         return parsedate_to_datetime(text).astimezone(UTC) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+
+
+_LONGEST_READ: Final = 10_000
+"""Characters of somebody else's text that are looked at."""
+
+
+def printable(text: object, longest: int, secrets: Iterable[Secret] = ()) -> str:
+    """Somebody else's text on one line, with every one of `secrets` masked, however it is quoted, and nothing that a
+    terminal obeys."""
+    line = " ".join(masked(str(text or "")[:_LONGEST_READ], secrets).split())
+    return "".join(each if each.isprintable() else "?" for each in line[:longest])
 
 
 def said(reply: Reply, secrets: Iterable[Secret] = ()) -> Said:
@@ -99,11 +133,13 @@ def said(reply: Reply, secrets: Iterable[Secret] = ()) -> Said:
     error = payload.get("error") if isinstance(payload, dict) else None
     if not isinstance(error, dict):
         return Said("", "")
+    hidden = (*reply.secrets, *secrets)
     inner = error.get("innererror")
-    inner_code = str(inner.get("code") or "") if isinstance(inner, dict) else ""
-    hidden = tuple(secrets)
-    code, message = (masked(str(error.get(name) or ""), hidden) for name in ("code", "message"))
-    return Said(code, " ".join(message.split())[:LONGEST_MESSAGE], masked(inner_code, hidden))
+    return Said(
+        printable(error.get("code"), LONGEST_NAME, hidden),
+        printable(error.get("message"), LONGEST_MESSAGE, hidden),
+        printable(inner.get("code"), LONGEST_NAME, hidden) if isinstance(inner, dict) else "",
+    )
 
 
 _ACTION: Final = re.compile(r"perform action '([^']+)'|Action: '([^']+)'")
@@ -115,20 +151,22 @@ def denied(reply: Reply, secrets: Iterable[Secret] = ()) -> Denied:
     """Who may not do what, read from Azure's text (azure-facts 3.3), with every one of `secrets` masked."""
     payload = reply.json()
     error = payload.get("error") if isinstance(payload, dict) else None
-    message = masked(str(error.get("message") or ""), secrets) if isinstance(error, dict) else ""
+    message = str(error.get("message") or "")[:_LONGEST_READ] if isinstance(error, dict) else ""
+    hidden = (*reply.secrets, *secrets)
 
-    def first(pattern: re.Pattern[str]) -> str:
+    def first(pattern: re.Pattern[str], longest: int = LONGEST_NAME) -> str:
         found = pattern.search(message)
-        return next((group for group in found.groups() if group), "") if found else ""
+        return printable(next((group for group in found.groups() if group), ""), longest, hidden) if found else ""
 
-    return Denied(first(_ACTION), first(_SCOPE), first(_CLIENT))
+    return Denied(first(_ACTION), first(_SCOPE, LONGEST_SCOPE), first(_CLIENT))
 
 
 def explain_denied(reply: Reply, secrets: Iterable[Secret] = ()) -> tuple[str, str]:
     """Sentence and hint of a 403."""
-    action, scope, client = denied(reply, secrets)
+    hidden = tuple(secrets)
+    action, scope, client = denied(reply, hidden)
     if not action:
-        code, message, inner = said(reply, secrets)
+        code, message, inner = said(reply, hidden)
         return f"not allowed: {message or inner or code or 'Azure gave no reason'}", ""
     where = scope or "the resource"
     who = f" as {client}" if client else ""

@@ -103,6 +103,11 @@ class Budget:
             if self._clock.boottime() < now + seconds - EARLY:
                 return False
 
+    def pause(self, kind: str) -> float:
+        """Seconds until the next call may go, if nobody else asks."""
+        with self._changed:
+            return self._buckets[kind].wait(self._clock.boottime())
+
     def follow(self, kind: str, remaining: int, sent_at: float) -> None:
         """Azure said that `remaining` calls are left, in an answer to a call sent at the boot time `sent_at`.
 

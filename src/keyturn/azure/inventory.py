@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+from keyturn.azure.answers import mapping
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import KeyturnError, Refused
 from keyturn.policy import ProbeSpec
@@ -39,10 +40,10 @@ def services(arm: Arm) -> list[Place]:
         name = str(azure.get("subscriptionId") or "")
         path = f"/subscriptions/{quote(name, safe='')}/providers/Microsoft.ApiManagement/service"
         try:
-            listed = list(arm.pages(path, api_version=API_VERSION, what=f"list the services of {name}"))
+            listed = _named(arm.pages(path, api_version=API_VERSION, what=f"list the services of {name}"))
         except Refused:
             continue  # without a role there, or without API Management
-        found += [Place(str(it["id"]), str(it["name"]), str(it.get("location") or "")) for it in listed]
+        found += [Place(str(it.get("id") or ""), str(it["name"]), str(it.get("location") or "")) for it in listed]
     return sorted(found, key=lambda place: (place.name.lower(), place.id.lower()))
 
 
@@ -50,7 +51,7 @@ def describe(arm: Arm, service_id: str) -> Inventory:
     """One service. Raises TryAgain, Refused, Gone, where it cannot be read at all."""
     base = quote(service_id.rstrip("/"), safe="/")
     name = service_id.rstrip("/").rpartition("/")[2]
-    told = arm.read(base, api_version=API_VERSION, what=f"read the service {name}").json()
+    told = mapping(arm.read(base, api_version=API_VERSION, what=f"read the service {name}").json())
     problems: list[str] = []
     subscriptions = _listed(arm, f"{base}/subscriptions", "its apim subscriptions", problems)
     products = _listed(arm, f"{base}/products", "its products", problems)
@@ -58,7 +59,7 @@ def describe(arm: Arm, service_id: str) -> Inventory:
         id=str(told.get("id") or service_id),
         name=str(told.get("name") or name),
         location=str(told.get("location") or ""),
-        tier=str((told.get("sku") or {}).get("name") or ""),
+        tier=str(mapping(told.get("sku")).get("name") or ""),
         products=tuple(_Products(arm, base).read(products)),
         apim_subscriptions=tuple(_apim_subscription(item) for item in subscriptions),
         problems=tuple(problems),
@@ -68,14 +69,19 @@ def describe(arm: Arm, service_id: str) -> Inventory:
 def _listed(arm: Arm, path: str, what: str, problems: list[str]) -> list[Mapping[str, Any]]:
     """A list; an empty one, and one problem more, where it may not be read. Raises TryAgain."""
     try:
-        return list(arm.pages(path, api_version=API_VERSION, what=f"list {what}"))
+        return _named(arm.pages(path, api_version=API_VERSION, what=f"list {what}"))
     except Refused as refusal:
         problems.append(f"{what}: {refusal.message}")
         return []
 
 
+def _named(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that have a name: the others could not be written into a configuration."""
+    return [item for item in items if isinstance(item.get("name"), str) and item["name"]]
+
+
 def _apim_subscription(item: Mapping[str, Any]) -> ApimSubscription:
-    told = item.get("properties") or {}
+    told = mapping(item.get("properties"))
     scope = str(told.get("scope") or "").rstrip("/")
     head, _, last = scope.rpartition("/")
     kind = head.rpartition("/")[2].lower()
@@ -106,7 +112,7 @@ class _Products:
             for api in apis
         }
         for item, apis in rows:
-            told = item.get("properties") or {}
+            told = mapping(item.get("properties"))
             known = None if isinstance(apis, str) else tuple(self._each(apis, without))
             yield Product(
                 id=str(item["name"]),
@@ -119,17 +125,17 @@ class _Products:
     def _apis(self, product: str) -> list[Mapping[str, Any]] | str:
         path = f"{self._base}/products/{quote(product, safe='')}/apis"
         try:
-            listed = list(self._arm.pages(path, api_version=API_VERSION, what=f"list the APIs of {product}"))
+            listed = _named(self._arm.pages(path, api_version=API_VERSION, what=f"list the APIs of {product}"))
         except Refused as refusal:
             return refusal.message
-        return [api for api in listed if (api.get("properties") or {}).get("isCurrent") is not False]
+        return [api for api in listed if mapping(api.get("properties")).get("isCurrent") is not False]
 
     def _each(self, apis: list[Mapping[str, Any]], without: set[str]) -> Iterator[Api]:
         """In Azure's order. Operations are read of the likeliest ones only, as long as none was found that will do."""
-        likely = sorted(apis, key=lambda api: preference(f"{api['name']} {(api.get('properties') or {}).get('path')}"))
+        likely = sorted(apis, key=lambda api: preference(f"{api['name']} {mapping(api.get('properties')).get('path')}"))
         wanted = {str(api["name"]) for api in likely[:MOST_APIS]}
         for api in apis:
-            told, name = api.get("properties") or {}, str(api["name"])
+            told, name = mapping(api.get("properties")), str(api["name"])
             needs = told.get("subscriptionRequired") is not False and name.lower() not in without
             root, trouble = _root(told)
             operations: tuple[Operation, ...] = ()
@@ -142,7 +148,7 @@ class _Products:
         if api not in self._operations:
             path = f"{self._base}/apis/{quote(api, safe='')}/operations"
             try:
-                listed = list(self._arm.pages(path, api_version=API_VERSION, what=f"list the operations of {api}"))
+                listed = _named(self._arm.pages(path, api_version=API_VERSION, what=f"list the operations of {api}"))
                 self._operations[api] = tuple(it for it in (_operation(item, root) for item in listed) if is_plain(it))
             except KeyturnError as problem:
                 self._operations[api] = f"its operations could not be read: {problem.message}"
@@ -150,11 +156,11 @@ class _Products:
 
 
 def _needs_key(product: Mapping[str, Any]) -> bool:
-    return (product.get("properties") or {}).get("subscriptionRequired") is not False
+    return mapping(product.get("properties")).get("subscriptionRequired") is not False
 
 
 def _operation(item: Mapping[str, Any], root: str) -> Operation:
-    told = item.get("properties") or {}
+    told = mapping(item.get("properties"))
     template = str(told.get("urlTemplate") or "/")
     path = f"{root}/{template.lstrip('/')}" if template.strip("/") else root or "/"
     return Operation(method=str(told.get("method") or ""), path=path, name=str(told.get("displayName") or item["name"]))
@@ -170,12 +176,12 @@ def _root(told: Mapping[str, Any]) -> tuple[str, str]:
     version = str(told.get("apiVersion") or "")
     if not version:
         return root, ""
-    scheme = str((told.get("apiVersionSet") or {}).get("versioningScheme") or "")
+    scheme = str(mapping(told.get("apiVersionSet")).get("versioningScheme") or "")
     if scheme == "Segment":
         return f"{root}/{version}", ""
     return root, f"it is version {version} of its API, and how a path names that was not told: write the path yourself."
 
 
 def _header(told: Mapping[str, Any]) -> str | None:
-    header = (told.get("subscriptionKeyParameterNames") or {}).get("header")
+    header = mapping(told.get("subscriptionKeyParameterNames")).get("header")
     return None if header is None or str(header).lower() == DEFAULT_HEADER.lower() else str(header)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from keyturn.azure.answers import Reply
+from keyturn.azure.answers import Reply, listing
 from keyturn.azure.pipeline import Arm
 from keyturn.azure.rights import DANGERS, NOBODY, Right
 from keyturn.config.matching import glob_matches
@@ -69,8 +69,8 @@ def granted(arm: Arm, scope: str) -> tuple[Entry, ...]:
     what = f"list the permissions at {scope.rstrip('/').rpartition('/')[2]}"
     return tuple(
         Entry(
-            tuple(str(action) for action in entry.get("actions") or ()),
-            tuple(str(action) for action in entry.get("notActions") or ()),
+            tuple(str(action) for action in listing(entry.get("actions"))),
+            tuple(str(action) for action in listing(entry.get("notActions"))),
         )
         for entry in arm.pages(path, api_version=API_VERSION, what=what)
     )

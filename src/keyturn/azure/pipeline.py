@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from keyturn.azure import answers
 from keyturn.azure.agent import user_agent
 from keyturn.azure.answers import Reply
+from keyturn.azure.broken import why
 from keyturn.azure.budget import ARM_RATES, Budget
 from keyturn.azure.once import Abandoned, bounded, left, refuse_late, too_late
 from keyturn.azure.reads import LIMIT, Broken, Failed, patiently
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from azure.core.rest import HttpRequest, HttpResponse
     from azure.mgmt.core import ARMPipelineClient
 
+MOST_PAGES: Final = 1000
+"""Of one list; Azure's pages have a hundred entries and more, so that this is more than a service may have."""
+LONGEST_QUEUE: Final = 300.0
+"""Seconds that a read waits for its turn; where Azure asked for a longer pause, its record waits, and no thread."""
 _AZURE_SUBSCRIPTION: Final = re.compile(r"^/subscriptions/([^/?]+)", re.IGNORECASE)
 
 
@@ -66,9 +71,9 @@ class Arm:
         """The items of a list, page after page, in Azure's order. Raises TryAgain, Refused, Gone."""
         target = f"{path}?api-version={api_version}"
         seen = {target}
-        while True:
+        for _ in range(MOST_PAGES):
             page = self._read("GET", target, "reads", what).json()
-            yield from page.get("value") or ()
+            yield from _items(page, what)
             following = page.get("nextLink")
             if not following:
                 return
@@ -76,6 +81,7 @@ class Arm:
             if target in seen:
                 raise Refused(f"{what}: Azure's list leads back to a page already read")
             seen.add(target)
+        raise Refused(f"{what}: Azure's list has no end: {MOST_PAGES} pages were read")
 
     def send(
         self,
@@ -97,18 +103,19 @@ class Arm:
         budget = self._budget(path)
         if not budget.take("writes", latest=send_by.boot):
             raise too_late(what)
-        headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
-        if etag is not None:
-            headers["If-Match"] = etag
+        headers = {} if etag is None else {"If-Match": etag}
         target = f"{path}?api-version={api_version}"
         client = self._pipeline()
         refuse_late(self.clock, send_by, what)
         sent_at = self.clock.boottime()
         try:
-            reply = bounded(left(self.clock, send_by), lambda: self._call(client, method, target, headers, body))
+            reply = bounded(left(self.clock, send_by), lambda: self._call(client, method, target, token, headers, body))
         except Abandoned:
             return Uncertain(sentence=f"{what}: no answer within `deadline`, it may still happen")
         except Exception as error:  # noqa: BLE001 - whatever broke, broke after it may have been sent
+            broke = why(error, self._cloud.arm)
+            if broke.unsent and broke.persons:
+                raise NotSent(f"{what} was not sent: {broke.sentence}", hint=broke.hint) from None
             return Uncertain(sentence=f"{what}: the connection broke ({type(error).__name__}), it may have happened")
         self._learn(budget, "writes", reply, sent_at)
         if 200 <= reply.status < 300:
@@ -132,17 +139,20 @@ class Arm:
     ) -> Reply | Failed | Broken:
         budget = self._budget(target)
         token = self._identity.token(self._cloud.arm_scope)
-        if not budget.take(kind):
+        asked = self.clock.boottime()
+        if not budget.take(kind, latest=asked + LONGEST_QUEUE):
+            after = budget.pause(kind)
+            if after > LONGEST_QUEUE:
+                raise TryAgain(f"{what}: Azure asked for a pause before any other call", after=after)
             raise TryAgain(f"{what}: keyturn is stopping", after=0.0)
         client = self._pipeline()
-        headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
         sent_at = self.clock.boottime()
         try:
-            reply = bounded(self._read_limit, lambda: self._call(client, method, target, headers, body))
+            reply = bounded(self._read_limit, lambda: self._call(client, method, target, token, {}, body))
         except Abandoned:
             return Broken(f"no answer within {self._read_limit:g} s", again=False)
         except Exception as error:  # noqa: BLE001 - azure-core lets strangers' exceptions through
-            return Broken(f"cannot reach {self._cloud.arm} ({type(error).__name__})")
+            return Broken.because(why(error, self._cloud.arm))
         self._learn(budget, kind, reply, sent_at)
         return reply if 200 <= reply.status < 300 else Failed(reply)
 
@@ -151,23 +161,25 @@ class Arm:
         client: ARMPipelineClient[HttpRequest, HttpResponse],
         method: str,
         target: str,
-        headers: dict[str, str],
+        token: Secret,
+        headers: Mapping[str, str],
         body: Mapping[str, Any] | None,
     ) -> Reply:
         from azure.core.rest import HttpRequest
 
+        sent = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json", **headers}
         request = HttpRequest(
             method,
             self._cloud.arm + target,
-            headers=headers if body is None else headers | {"Content-Type": "application/json"},
+            headers=sent if body is None else sent | {"Content-Type": "application/json"},
             content=None if body is None else json.dumps(body),
         )
         response = client.send_request(request)
-        return Reply(response.status_code, response.headers, response.content)
+        return Reply(response.status_code, response.headers, response.content, (token,))
 
     def _learn(self, budget: Budget, kind: str, reply: Reply, sent_at: float) -> None:
         remaining = reply.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", "")
-        if remaining.isdecimal():
+        if re.fullmatch(r"[0-9]{1,9}", remaining):
             budget.follow(kind, int(remaining), sent_at)
         if reply.status == 429:
             budget.close(kind, reply.retry_after or 1.0)
@@ -190,6 +202,16 @@ class Arm:
                 agent = UserAgentPolicy(base_user_agent=user_agent(), user_agent_use_env=False)
                 self._client = ARMPipelineClient(self._cloud.arm, policies=[agent], transport=transport(self._cloud))
             return self._client
+
+
+def _items(page: Any, what: str) -> list[Mapping[str, Any]]:
+    """The entries of one page, each with a name; none where an answer is a page of something else. Raises Refused."""
+    items = page.get("value") if isinstance(page, Mapping) else None
+    if items is None and isinstance(page, Mapping):
+        return []
+    if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
+        raise Refused(f"{what}: Azure's answer is no list")
+    return items
 
 
 def _below_our_endpoint(link: str, what: str) -> str:

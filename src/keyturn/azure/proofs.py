@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+from keyturn.azure.answers import Reply
 from keyturn.config import Certificate, GitHub
 from keyturn.errors import Misconfigured, Refused, TryAgain, variable
 from keyturn.model import Secret
@@ -194,9 +195,7 @@ def github_token(spec: GitHub) -> str:
                 timeout=GITHUB_SECONDS,
                 allow_redirects=False,
             )
-            told = answer.json() if answer.status_code == 200 else None
-    except requests.JSONDecodeError:
-        told = None
+            told = Reply(200, {}, answer.content).json() if answer.status_code == 200 else None
     except (requests.RequestException, OSError) as error:
         raise TryAgain(f"sign-in: GitHub cannot be asked for a token ({type(error).__name__})", after=30.0) from None
     if answer.status_code in (401, 403):

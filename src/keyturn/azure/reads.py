@@ -11,7 +11,8 @@ from typing import Final, NamedTuple, TypeVar
 
 from keyturn.azure import answers
 from keyturn.azure.answers import Reply
-from keyturn.errors import TryAgain
+from keyturn.azure.broken import Why
+from keyturn.errors import Refused, TryAgain
 
 T = TypeVar("T")
 
@@ -26,10 +27,16 @@ class Failed(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """No answer. `again` is whether a second try may help."""
+    """No answer. `again` is whether a second try may help; `persons`, that it does not pass by itself."""
 
     sentence: str
     again: bool = True
+    hint: str = ""
+    persons: bool = False
+
+    @classmethod
+    def because(cls, why: Why) -> Broken:
+        return cls(why.sentence, again=not why.persons and not why.large, hint=why.hint, persons=why.persons)
 
 
 def patiently(what: str, sign_in_anew: Callable[[], None], once: Callable[[], T | Failed | Broken]) -> T:
@@ -46,7 +53,8 @@ def patiently(what: str, sign_in_anew: Callable[[], None], once: Callable[[], T 
     if isinstance(outcome, Failed):
         raise answers.read_failed(outcome.reply, what)
     if isinstance(outcome, Broken):
-        raise TryAgain(f"{what}: {outcome.sentence}")
+        sentence = f"{what}: {outcome.sentence}"
+        raise Refused(sentence, hint=outcome.hint) if outcome.persons else TryAgain(sentence, hint=outcome.hint)
     return outcome
 
 

@@ -16,10 +16,12 @@ import msgspec
 
 from keyturn.azure import proofs, signin_failures
 from keyturn.azure.cloud import Cloud
+from keyturn.azure.once import Abandoned, bounded
 from keyturn.azure.quoting import hide_in_logs
 from keyturn.azure.signin_failures import Way, Who
+from keyturn.azure.transport import transport
 from keyturn.config import AzureCli, Certificate, GitHub, ManagedIdentity, WorkloadIdentity
-from keyturn.errors import KeyturnError, Misconfigured, variable
+from keyturn.errors import KeyturnError, Misconfigured, TryAgain, variable
 from keyturn.model import Secret
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ AnySignIn = SignIn | Certificate | WorkloadIdentity | GitHub | ManagedIdentity |
 TENANT, CLIENT, TOKEN_FILE = "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"
 AZ_SECONDS: Final = 30
 """What az may take; it starts slowly."""
+LIMIT: Final = 60.0
+"""Machine seconds that getting one token may take, however the answer drips, and that one waits for another's."""
 IMDS_RETRIES: Final = 3
 """Fewer than azure-identity's own five, which take half a minute: keyturn tries again by itself."""
 
@@ -75,7 +79,7 @@ def credential(signin: AnySignIn, cloud: Cloud) -> AnyCredential:
     trust: dict[str, Any] = {
         "authority": cloud.authority,
         "disable_instance_discovery": cloud.disable_instance_discovery,
-        "connection_verify": cloud.ca_bundle or True,
+        "transport": transport(cloud),
     }
     match signin:
         case Certificate():
@@ -103,7 +107,8 @@ def credential(signin: AnySignIn, cloud: Cloud) -> AnyCredential:
             return theirs.AzureCliCredential(tenant_id=signin.tenant or "", process_timeout=AZ_SECONDS)
     secret = _secret(signin)
     if secret is None:
-        return theirs.DefaultAzureCredential(**trust)
+        del trust["transport"]  # it asks this machine's endpoint as well, which has timeouts and no proxy of its own
+        return theirs.DefaultAzureCredential(connection_verify=cloud.ca_bundle or True, **trust)
     if not signin.tenant or not signin.client_id:
         raise Misconfigured(
             "signing in with a client secret needs tenant and client_id", hint="Add both beside the client secret."
@@ -143,18 +148,31 @@ class Identity:
 
     def token(self, scope: str) -> Secret:
         """A token for `scope` with some minutes left. Raises Refused, Misconfigured, TryAgain."""
-        with self._lock:
+        if not self._lock.acquire(timeout=LIMIT):
+            raise self._silent()
+        try:
             held = self._tokens.get(scope)
             if held is None or held.expires_on - time.time() <= REFRESH_BEFORE:
-                try:
-                    held = self._own().get_token(scope)
-                except KeyturnError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - azure-identity lets strangers' exceptions through
-                    self._credential = None  # what proves us may have been replaced: it is read anew
-                    raise self.explain(error) from None
-                self._tokens[scope] = held
+                held = self._tokens[scope] = self._fetch(scope)
             return Secret(held.token)
+        finally:
+            self._lock.release()
+
+    def _fetch(self, scope: str) -> AccessToken:
+        own = self._own()
+        try:
+            return bounded(LIMIT, lambda: own.get_token(scope))
+        except KeyturnError:
+            raise
+        except Abandoned:
+            self._credential = None
+            raise self._silent() from None
+        except Exception as error:  # noqa: BLE001 - azure-identity lets strangers' exceptions through
+            self._credential = None  # what proves us may have been replaced: it is read anew
+            raise self.explain(error) from None
+
+    def _silent(self) -> TryAgain:
+        return TryAgain(f"sign-in: no token from {self.cloud.authority} within {LIMIT:g} s", after=30.0)
 
     def forget(self) -> None:
         """Drop every token: one of them was refused before its time."""

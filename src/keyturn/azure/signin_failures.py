@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from keyturn.azure.broken import why
 from keyturn.errors import KeyturnError, Misconfigured, Refused, TryAgain
 
 Way = Literal["default", "client_secret", "certificate", "workload_identity", "github", "managed_identity", "azure_cli"]
@@ -169,6 +170,9 @@ def explain(error: Exception, who: Who) -> KeyturnError:
     if special is not None:
         return special
     if _is_network(error):
+        broke = why(error, who.authority)
+        if broke.persons:
+            return Refused(f"sign-in: {broke.sentence}", hint=broke.hint)
         return TryAgain(f"sign-in: cannot reach {who.authority}", after=30.0)
     if "authority configuration" in text or "authority metadata" in text:
         return Misconfigured(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from typing import Any, NamedTuple
 
+import msgspec
+
+from keyturn.azure.answers import LONGEST_NAME, printable
 from keyturn.model import Secret
 
 
@@ -35,7 +37,7 @@ def named(token: Secret) -> Named:
     claims = _claims(token)
 
     def first(*names: str) -> str:
-        return next((str(claims[name]) for name in names if isinstance(claims.get(name), str)), "")
+        return next((printable(claims[name], LONGEST_NAME) for name in names if isinstance(claims.get(name), str)), "")
 
     return Named(
         app=first("appid", "azp"),
@@ -51,7 +53,7 @@ def _claims(token: Secret) -> dict[str, Any]:
         return {}
     body = parts[1] + "=" * (-len(parts[1]) % 4)
     try:
-        found = json.loads(base64.urlsafe_b64decode(body))
-    except (ValueError, binascii.Error):
+        found = msgspec.json.decode(base64.urlsafe_b64decode(body))
+    except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from keyturn.azure import permissions, rights
+from keyturn.azure.answers import mapping
 from keyturn.azure.permissions import Entry, Standing
 from keyturn.azure.whoami import named
 from keyturn.checkup.finding import Finding, attention, counted, missing, ok, trouble
@@ -72,8 +73,8 @@ def service(keyturn: Assembled, alias: str, entries: Sequence[PolicyEntry]) -> G
         yield trouble(alias, error, "Check the network, HTTPS_PROXY, and `cloud`.")
         return False
     if reply is not None:
-        told = reply.json()
-        tier = (told.get("sku") or {}).get("name") or "tier not told"
+        told = mapping(reply.json())
+        tier = mapping(told.get("sku")).get("name") or "tier not told"
         yield ok(alias, f"answers: {told.get('name') or service.id} ({told.get('location') or '?'}, {tier})")
         yield _skew(keyturn, alias, reply.date, sent, keyturn.clock.now(), entries)
     yield from _rights(keyturn, alias, entries)

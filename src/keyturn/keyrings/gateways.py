@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from keyturn.azure.answers import Reply
+from keyturn.azure.answers import Reply, mapping, text
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import Refused
 from keyturn.keyrings.service import (
@@ -21,6 +21,7 @@ from keyturn.keyrings.service import (
     Service,
     entity,
     listed,
+    named,
     properties,
     round_trip,
     token,
@@ -50,7 +51,7 @@ class GatewayKeyring:
         what = f"list the self-hosted gateways of {self._service.name}"
         try:
             for item in self._arm.pages(f"{self._service.base}/gateways", api_version=self._api_version, what=what):
-                yield self._credential(item)
+                yield self._credential(named(item, what))
         except Refused as refusal:
             if refusal.code != NOT_IN_THIS_TIER:
                 raise
@@ -65,7 +66,7 @@ class GatewayKeyring:
         """Raises TryAgain, Refused, Gone. A gateway knows no state: it is there, and so it is active."""
         reply = self._arm.read(self._path(credential), api_version=self._api_version, what=f"read {credential.id}")
         return Entity(
-            etag=reply.etag, state="active", date=reply.date, display_name=properties(reply).get("description")
+            etag=reply.etag, state="active", date=reply.date, display_name=text(properties(reply).get("description"))
         )
 
     def read_values(self, credential: Credential) -> Values:
@@ -121,7 +122,7 @@ class GatewayKeyring:
 
     def _credential(self, item: Mapping[str, Any]) -> Credential:
         address, name = str(item["id"]), str(item["name"])
-        told = item.get("properties") or {}
+        told = mapping(item.get("properties"))
         return Credential(
             id=f"{self._alias}/gateways/{name}",
             key=address.lower(),
@@ -130,7 +131,7 @@ class GatewayKeyring:
             name=name,
             kind=Kind.GATEWAY,
             identity=name,
-            display_name=told.get("description"),
+            display_name=text(told.get("description")),
         )
 
     def _path(self, credential: Credential) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from keyturn.azure.answers import Reply
+from keyturn.azure.answers import Reply, listing, mapping
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import Refused
 from keyturn.model import Secret
@@ -42,9 +42,9 @@ class Service:
     def gateways(self) -> Sequence[str]:
         """The service's own gateway and each region's, the disabled ones left out. Raises TryAgain, Refused, Gone."""
         told = self._properties()
-        regions = [told, *(told.get("additionalLocations") or ())]
+        regions = [told, *(mapping(region) for region in listing(told.get("additionalLocations")))]
         regional = [region.get("gatewayRegionalUrl") for region in regions if not region.get("disableGateway")]
-        found = [str(url).rstrip("/") for url in (told.get("gatewayUrl"), *regional) if url]
+        found = [self._https(url) for url in (told.get("gatewayUrl"), *regional) if url]
         return tuple(dict.fromkeys(found))
 
     def endpoint(self, label: str, field: str | None = None) -> str:
@@ -54,11 +54,25 @@ class Service:
         """
         told = self._properties()
         if field is not None and told.get(field):
-            return str(told[field]).rstrip("/")
-        name, _, domain = (urlsplit(str(told.get("gatewayUrl") or "")).hostname or "").partition(".")
+            return self._https(told[field])
+        known = self._https(told["gatewayUrl"]) if told.get("gatewayUrl") else ""
+        name, _, domain = (urlsplit(known).hostname or "").partition(".")
         if not domain:
             raise Refused(f"the service {self.name} names no gateway address, so its {label} address is not known")
         return f"https://{name}.{label}.{domain}"
+
+    def _https(self, url: Any) -> str:
+        """An address that the service names; values are sent there, and tokens. Raises Refused."""
+        address = str(url).rstrip("/")
+        try:
+            parts = urlsplit(address)
+            host, _ = parts.hostname, parts.port
+            good = parts.scheme == "https" and host is not None and "@" not in parts.netloc
+        except ValueError:
+            good = False
+        if not good or not address.isprintable():
+            raise Refused(f"the service {self.name} names an address that is not https: nothing is sent there")
+        return address
 
     def _properties(self) -> Mapping[str, Any]:
         with self._guard:
@@ -79,10 +93,14 @@ def properties(reply: Reply) -> Mapping[str, Any]:
 
 def entity(reply: Reply, what: str) -> Mapping[str, Any]:
     """The whole entity of an answer, with its id and name. Raises Refused when it has none."""
-    payload = reply.json()
-    if not isinstance(payload, dict) or not payload.get("id") or not payload.get("name"):
-        raise Refused(f"{what}: Azure's answer names nothing", status=reply.status, request_id=reply.request_id)
-    return payload
+    return named(mapping(reply.json()), what)
+
+
+def named(item: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """An entity, which must say its id and its name. Raises Refused."""
+    if not all(isinstance(item.get(field), str) and item[field] for field in ("id", "name")):
+        raise Refused(f"{what}: Azure's answer names nothing")
+    return item
 
 
 def values(

@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from typing import Any, Final
 from urllib.parse import quote
 
-from keyturn.azure.answers import Reply
+from keyturn.azure.answers import Reply, mapping, text
 from keyturn.azure.once import left, too_late
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import KeyturnError, NotSent
-from keyturn.keyrings.service import API_VERSION, Service, entity, listed, properties, values
+from keyturn.keyrings.service import API_VERSION, Service, entity, listed, named, properties, values
 from keyturn.model import Credential, Secret, Slot
 from keyturn.ports import Answer, Applied, Entity, NotApplied, SendBy, Uncertain, Values
 
@@ -55,7 +55,7 @@ class SubscriptionsKeyring:
         """Every apim subscription, the master one too, in Azure's order. Raises TryAgain, Refused, Gone."""
         what = f"list the apim subscriptions of {self._service.name}"
         for item in self._arm.pages(f"{self._service.base}/subscriptions", api_version=self._api_version, what=what):
-            yield self._credential(item)
+            yield self._credential(named(item, what))
 
     def find(self, name: str) -> Credential:
         """The one with that sid, by one read. Raises TryAgain, Refused, Gone."""
@@ -72,7 +72,7 @@ class SubscriptionsKeyring:
             state=str(told.get("state") or ""),
             owner=_last(told.get("ownerId"), "users"),
             date=reply.date,
-            display_name=told.get("displayName"),
+            display_name=text(told.get("displayName")),
         )
 
     def read_values(self, credential: Credential) -> Values:
@@ -134,7 +134,7 @@ class SubscriptionsKeyring:
 
     def _credential(self, item: Mapping[str, Any]) -> Credential:
         address, name = str(item["id"]), str(item["name"])
-        told = item.get("properties") or {}
+        told = mapping(item.get("properties"))
         scope = str(told.get("scope") or "")
         return Credential(
             id=f"{self._alias}/{name}",
@@ -146,7 +146,7 @@ class SubscriptionsKeyring:
             product=_last(scope, "products"),
             scope=scope,
             state=str(told.get("state") or ""),
-            display_name=told.get("displayName"),
+            display_name=text(told.get("displayName")),
         )
 
     def _path(self, credential: Credential) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from keyturn.azure.answers import Reply
+from keyturn.azure.answers import Reply, mapping
 from keyturn.azure.once import refuse_late
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import KeyturnError, NotSent, Refused
@@ -185,7 +185,7 @@ class TenantKeyring:
         refuse_late(self._arm.clock, send_by, what)
         try:
             told = self._list(credential)
-            kept, seen = _kept(told.json()), listed(told, what)
+            kept, seen = _kept(mapping(told.json())), listed(told, what)
             if "enabled" not in kept:  # left out of a PUT, it might be switched off
                 raise Refused(f"{what}: Azure does not say whether it is enabled")
             return kept, seen

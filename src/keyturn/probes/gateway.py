@@ -13,14 +13,16 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import socket
 import ssl
 import urllib.request
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from keyturn.azure.agent import user_agent
-from keyturn.azure.once import Abandoned, bounded
+from keyturn.azure.broken import TUNNEL
+from keyturn.azure.once import Abandoned, bounded, ends_with_call
 from keyturn.model import Secret
 from keyturn.policy import ProbeSpec
 from keyturn.ports import Clock, Verdict
@@ -121,23 +123,37 @@ class GatewayProbe:
     def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
         """A fresh one, through the environment's proxy where it names one for this host."""
         if scheme == "http":  # a self-hosted gateway behind something that ends TLS
-            return http.client.HTTPConnection(host, port, timeout=self._limit)
+            return _ends_with_call(http.client.HTTPConnection(host, port, timeout=self._limit))
         proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get("https")
         if proxy is None:
-            return http.client.HTTPSConnection(host, port, timeout=self._limit, context=self._trust)
+            return _ends_with_call(http.client.HTTPSConnection(host, port, timeout=self._limit, context=self._trust))
         via = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         connection = http.client.HTTPSConnection(
             via.hostname or "", via.port or 80, timeout=self._limit, context=self._trust
         )
         connection.set_tunnel(host, port or 443, headers=_proxy_authorization(via.username, via.password))
-        return connection
+        return _ends_with_call(connection)
+
+
+def _ends_with_call(connection: http.client.HTTPConnection) -> http.client.HTTPConnection:
+    """Not open yet; once it is, it is shut when its call is given up."""
+
+    def create(*args: Any, **options: Any) -> socket.socket:
+        return ends_with_call(socket.create_connection(*args, **options))
+
+    connection._create_connection = create  # type: ignore[attr-defined]  # its one seam
+    return connection
 
 
 def _reason(error: Exception) -> str:
-    """A few words without the error's own text where that may quote the request, and the value in it."""
-    if isinstance(error, OSError):
-        return error.strerror or (str(error) if str(error).startswith("Tunnel") else type(error).__name__)
-    return type(error).__name__
+    """A few words without the error's own text where that may quote the request, the value in it, or a proxy."""
+    if not isinstance(error, OSError):
+        return type(error).__name__
+    refused = TUNNEL.match(str(error))
+    if refused is not None:
+        asks = ", it asks for the user and password of HTTPS_PROXY" if refused[1] == "407" else ""
+        return f"the proxy answers {refused[1]}{asks}"
+    return error.strerror or type(error).__name__
 
 
 def _accepted(status: int, spec: ProbeSpec) -> bool:

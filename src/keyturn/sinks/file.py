@@ -81,10 +81,11 @@ class FileVariable:
             tags = _tags_of(_read(_sidecar(self._path)), self._variable, value)
         except (OSError, ValueError) as error:
             raise self._refused(error) from None
+        ledger, seq = tags.get("keyturn-ledger"), tags.get("keyturn-seq")
         return Shown(
             value=value,
-            ledger=tags.get("keyturn-ledger"),
-            seq=tags.get("keyturn-seq"),
+            ledger=ledger if isinstance(ledger, str) else None,
+            seq=seq if isinstance(seq, int) else None,
             slot=_slot(tags.get("CredentialId")),
         )
 
@@ -253,7 +254,7 @@ def _held(text: str | None) -> dict[str, Any]:
     """A sidecar that does not parse is as good as none: the value still stands in the file."""
     try:
         held = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return held if isinstance(held, dict) else {}
 
@@ -277,7 +278,7 @@ def _entry(value: Secret, tags: Tags, salt: bytes) -> dict[str, Any]:
 
 
 def _slot(text: Any) -> Slot | None:
-    return Slot(text) if text in {slot.value for slot in Slot} else None
+    return Slot(text) if isinstance(text, str) and text in {slot.value for slot in Slot} else None
 
 
 # forms
@@ -288,6 +289,8 @@ def _json_get(text: str, variable: str) -> str | None:
     value = held.get(variable)
     if value is not None and not isinstance(value, str):
         raise ValueError("the variable holds no text")
+    if value is not None:
+        value.encode()  # half a pair of UTF-16 is a ValueError: nobody could write it again
     return value
 
 
@@ -299,7 +302,10 @@ def _json_put(text: str, variable: str, value: str) -> str:
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    held = json.loads(text) if text.strip() else {}
+    try:
+        held = json.loads(text) if text.strip() else {}
+    except RecursionError:
+        raise ValueError("the file is nested too deeply") from None
     if not isinstance(held, dict):
         raise ValueError("the file holds no JSON object")  # noqa: TRY004 - it is the file's fault
     return held
@@ -339,7 +345,7 @@ def _lines(text: str) -> list[str]:
 
 def _comment(text: str) -> str:
     """The comment behind a value, with the space before it."""
-    found = re.match(r"""\s*(?:'[^']*'|"(?:[^"\\]|\\.)*"|[^\s#'"]\S*)?(\s+\#.*)$""", text)
+    found = re.match(r"""(?:'[^']*'|"(?:[^"\\]|\\.)*"|[^\s#'"]\S*)?(\s+\#.*)$""", text)
     return found[1] if found is not None else ""
 
 
@@ -362,7 +368,7 @@ def _unquote(text: str) -> str:
         if found is None:
             return text
         return re.sub(r"\\(.)", lambda part: _ESCAPES.get(part[1], part[0]), found[1])
-    return re.split(r"\s+#", text, maxsplit=1)[0]
+    return re.split(r"(?<!\s)\s+#", text, maxsplit=1)[0]  # from the first space on: long runs are read once
 
 
 _FORMS: Final[dict[str, tuple[Callable[[str, str], str | None], Callable[[str, str, str], str]]]] = {

@@ -7,6 +7,7 @@ through a client that would rather try again. Never here: when to publish, or wh
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from datetime import UTC
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from keyturn.azure import answers
 from keyturn.azure.agent import user_agent
 from keyturn.azure.answers import Reply
+from keyturn.azure.broken import why
 from keyturn.azure.budget import VAULT_RATES, Budget
 from keyturn.azure.once import Abandoned, bounded, left, refuse_late, too_late
 from keyturn.azure.reads import LIMIT, Broken, Failed, patiently
 from keyturn.azure.signin import Identity
 from keyturn.azure.transport import transport
-from keyturn.errors import Gone, KeyturnError, NotSent
+from keyturn.errors import Gone, KeyturnError, NotSent, Refused
 from keyturn.model import Secret, Slot
 from keyturn.ports import Answer, Applied, Clock, SendBy, Shown, Tags, Uncertain
 
@@ -113,7 +115,9 @@ class KeyVaultSecret:
         version = self._latest()
         if version is None or version.value is None:
             return Shown()
-        tags = version.properties.tags or {}
+        if not _is_text(version.value):
+            raise Refused(f"read {self.name}: what the vault answers is no text")
+        tags = _texts(version.properties.tags)
         return Shown(
             value=Secret(version.value),
             ledger=tags.get(LEDGER_TAG),
@@ -124,13 +128,11 @@ class KeyVaultSecret:
     def stands_deleted(self) -> bool:
         """Whether a deleted secret of this name can still be recovered: until it is, or is purged, Key Vault refuses
         every write (409). False, too, where that may not be seen, or nobody answers."""
-        from azure.core.exceptions import AzureError
-
         vault = self._vault
         client = vault.client()
         try:
             bounded(vault.read_limit, lambda: client.get_deleted_secret(self._secret))
-        except (Abandoned, AzureError, KeyturnError):
+        except Exception:  # noqa: BLE001 - azure-core lets strangers' exceptions through
             return False
         return True
 
@@ -145,7 +147,7 @@ class KeyVaultSecret:
             raise too_late(what) from None
         except KeyturnError as error:
             raise NotSent(f"{what} was not sent: {error.message}", hint=error.hint) from None
-        written = _tags(tags, (current.properties.tags if current else None) or {})
+        written = _tags(tags, _texts(current.properties.tags if current else None))
         client = vault.client()
         if not vault.budget.take("sets", latest=send_by.boot):
             raise too_late(what)
@@ -176,6 +178,9 @@ class KeyVaultSecret:
         if not ticket.sent:
             raise NotSent(f"{what} was not sent: {self._vault.identity.explain(error).message}") from None
         if reply is None:
+            broke = why(error, self._vault.url)
+            if broke.unsent and broke.persons:
+                raise NotSent(f"{what} was not sent: {broke.sentence}", hint=broke.hint) from None
             return Uncertain(sentence=f"{what}: the connection broke ({type(error).__name__}), it may have happened")
         if 200 <= reply.status < 300:
             return Applied()  # answered, in a form that the client could not read
@@ -214,7 +219,7 @@ class KeyVaultSecret:
         except KeyturnError:
             raise
         except Exception as error:  # noqa: BLE001 - azure-core lets strangers' exceptions through
-            return Broken(f"cannot reach {vault.url} ({type(error).__name__})")
+            return Broken.because(why(error, vault.url))
 
 
 class _Ticket:
@@ -266,7 +271,8 @@ def _one_send_transport(identity: Identity) -> Any:
 
 def _reply(response: Any) -> Reply:
     """An azure-core answer as ours; its body is read to the end."""
-    return Reply(response.status_code, response.headers, response.read())
+    scheme, _, token = str(response.request.headers.get("Authorization") or "").partition(" ")
+    return Reply(response.status_code, response.headers, response.read(), (Secret(token),) if scheme else ())
 
 
 def _tags(tags: Tags, present: Mapping[str, str]) -> dict[str, str]:
@@ -287,7 +293,24 @@ def _tags(tags: Tags, present: Mapping[str, str]) -> dict[str, str]:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
+    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+def _is_text(found: Any) -> bool:
+    """Whether it is text that can be written again: the SDK reads half a pair of UTF-16 as well."""
+    if not isinstance(found, str):
+        return False
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _texts(found: Any) -> dict[str, str]:
+    """Tags, as far as they are text."""
+    tags = found if isinstance(found, dict) else {}
+    return {name: text for name, text in tags.items() if _is_text(name) and _is_text(text)}
 
 
 def _slot(text: str | None) -> Slot | None:

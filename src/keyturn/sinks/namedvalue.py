@@ -10,12 +10,13 @@ Nobody recorded named values; what is assumed of them here is the published spec
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from keyturn.azure.answers import Reply, is_entity
+from keyturn.azure.answers import Reply, is_entity, listing
 from keyturn.azure.once import Abandoned, bounded, left, too_late
 from keyturn.azure.pipeline import Arm
 from keyturn.errors import Gone, KeyturnError, NotSent, Refused, TryAgain
@@ -176,7 +177,7 @@ class NamedValue:
         plain = properties.get("value")
         return Seen(
             etag=reply.etag,
-            tags=tuple(str(tag) for tag in properties.get("tags") or ()),
+            tags=tuple(str(tag) for tag in listing(properties.get("tags"))),
             plain=Secret(plain) if isinstance(plain, str) and plain else None,
         )
 
@@ -198,7 +199,7 @@ def _value(reply: Reply, what: str) -> Secret:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
+    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def _slot(text: str | None) -> Slot | None:

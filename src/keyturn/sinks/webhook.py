@@ -16,13 +16,14 @@ import hmac
 import json
 import math
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from keyturn.azure.agent import user_agent
 from keyturn.azure.answers import Reply
+from keyturn.azure.broken import causes
 from keyturn.azure.once import Abandoned, bounded, left, refuse_late
 from keyturn.azure.transport import CONNECT_SECONDS, READ_SECONDS, session
 from keyturn.errors import Misconfigured, Refused, variable
@@ -188,26 +189,13 @@ def _broken(error: Exception, what: str) -> NotApplied | Uncertain:
     """A connection that was never there has carried nothing. Errors are named, not quoted."""
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             sentence = f"{what}: its certificate is not trusted ({cause.verify_message})"
             return NotApplied(status=0, code="", sentence=sentence, hint="Set REQUESTS_CA_BUNDLE if it is your own.")
         if isinstance(cause, NewConnectionError | ConnectTimeoutError | ProxyError):
             return NotApplied(status=0, code="", sentence=f"{what}: it cannot be reached ({type(cause).__name__})")
     return Uncertain(sentence=f"{what}: the connection broke ({type(error).__name__}), it may have happened")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was made from: each library wraps the one below in its arguments. What else was being
-    handled when it was raised (`__context__`) is not about this call."""
-    seen: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and one not in seen:
-            seen.append(one)
-            waiting += [getattr(one, "reason", None), *one.args]
-            yield one
 
 
 def _key(secret: Secret) -> bytes | None:
