@@ -144,7 +144,11 @@ def _sign(key: Secret, identity: str, moment: str) -> str:
     text = key.reveal()
     if not text:
         raise Malformed("an empty key signs nothing", hint="Give the primary or the secondary key, all of it.")
-    signed = hmac.digest(text.encode(), f"{identity}\n{moment}".encode(), "sha512")
+    try:
+        key_bytes = text.encode()
+    except UnicodeEncodeError:  # a variable of the environment may hold any bytes
+        raise Malformed("this key is no text", hint="Copy it anew: keys are letters, digits and a few signs.") from None
+    signed = hmac.digest(key_bytes, f"{identity}\n{moment}".encode(), "sha512")
     return binascii.b2a_base64(signed, newline=False).decode()
 
 

@@ -6,6 +6,7 @@ contain themselves. Anchors and aliases are fine. It never makes a value of a ty
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,11 @@ _KINDS: Final = {
     yaml.SequenceNode: ("list", "tag:yaml.org,2002:seq"),
     yaml.MappingNode: ("map", "tag:yaml.org,2002:map"),
 }
+_QUOTED: Final = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
 _MERGE: Final = "<<"
+_UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+MOST_NODES: Final = 200_000
+"""Of a configuration with its aliases written out; the largest that make sense have some thousands."""
 
 
 class _AsText(yaml.SafeLoader):
@@ -60,7 +65,13 @@ def read_text(text: str, file: str) -> Node:
     if root is None:
         raise _refused([Problem(1, 1, "The configuration is empty.", "Start with `services:`.")], file)
     reader = _Reader()
-    node = reader.node(root, ())
+    try:
+        node = reader.node(root, ())
+    except RecursionError:
+        raise _refused([Problem(1, 1, "It is nested too deeply.", "Correct the file.")], file) from None
+    if not reader.problems and reader.size(root) > MOST_NODES:
+        problem = Problem(1, 1, f"With its aliases it is longer than {MOST_NODES} settings.", "Write fewer aliases.")
+        raise _refused([problem], file)
     if reader.problems:
         raise _refused(reader.problems, file)
     return node
@@ -72,6 +83,11 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._done: dict[int, Node] = {}
+        self._sizes: dict[int, int] = {}
+
+    def size(self, found: yaml.Node) -> int:
+        """How many nodes it is with every alias written out: few lines can stand for millions."""
+        return self._sizes.get(id(found), 1)
 
     def node(self, found: yaml.Node, above: tuple[int, ...]) -> Node:
         if id(found) in self._done:
@@ -82,7 +98,9 @@ class _Reader:
             return Node("", line, column)
         kind, tag = _KINDS[type(found)]
         if found.tag != tag:
-            self._note(found, f"keyturn reads no YAML tags, and this one is {found.tag}.", "Remove the tag.")
+            self._note(found, "keyturn reads no YAML tags.", "Remove the tag, or quote text that begins with !.")
+        if isinstance(found, yaml.ScalarNode) and _UNWRITABLE.search(found.value):
+            self._note(found, "This text holds a character that no name and no path can have.", "Remove it.")
         inside = (*above, id(found))
         if isinstance(found, yaml.MappingNode):
             made = Node(self._pairs(found, inside), line, column, kind)
@@ -91,6 +109,7 @@ class _Reader:
         else:
             made = Node(found.value, line, column, kind)
         self._done[id(found)] = made
+        self._sizes[id(found)] = 1 + sum(self.size(below) for below in _below(found))
         return made
 
     def _pairs(self, found: yaml.MappingNode, inside: tuple[int, ...]) -> list[tuple[Node, Node]]:
@@ -104,7 +123,9 @@ class _Reader:
                 self._note(key_node, "keyturn reads no merge keys.", "Write the settings out, or use an alias for one.")
             elif key.text in seen:
                 first = seen[key.text].line
-                self._note(key_node, f"{key.text} stands here twice; first in line {first}.", "Remove one of them.")
+                self._note(
+                    key_node, f"{key.text[:40]} stands here twice; first in line {first}.", "Remove one of them."
+                )
             else:
                 seen[key.text] = key
                 pairs.append((key, value))
@@ -114,6 +135,12 @@ class _Reader:
         self.problems.append(Problem(*_place(found), sentence, hint))
 
 
+def _below(found: yaml.Node) -> list[yaml.Node]:
+    if isinstance(found, yaml.MappingNode):
+        return [node for pair in found.value for node in pair]
+    return list(found.value) if isinstance(found, yaml.SequenceNode) else []
+
+
 def _place(found: yaml.Node) -> tuple[int, int]:
     return found.start_mark.line + 1, found.start_mark.column + 1
 
@@ -121,7 +148,9 @@ def _place(found: yaml.Node) -> tuple[int, int]:
 def _problem_of(error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    sentence = f"This is not YAML: {error.problem or error.context}."
+    # what is quoted is the file's own text, which may be a secret that begins with * or &
+    said = _QUOTED.sub("", str(error.problem or error.context))
+    sentence = f"This is not YAML: {' '.join(said.split())}."
     return Problem(line, column, sentence, "Look at the line above, too; quote text that holds { } or a colon.")
 
 

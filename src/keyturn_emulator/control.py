@@ -11,6 +11,8 @@ anything that Azure would answer.
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +33,8 @@ from keyturn_emulator.wire import Answer, Call, json_answer, read_json
 PREFIX = "/_emulator/"
 LONGEST_WAIT = 60.0  # machine seconds of a long poll
 DEFAULT_WAIT = 25.0
+EARLIEST, LATEST = 315_532_800.0, 221_845_392_000.0  # 1980 and 9000: what is added to a time stays in the calendar
+MOST_SECONDS = LATEST
 
 
 class _Refused(Exception):
@@ -70,9 +74,12 @@ class ControlCall:
     def number(self, name: str, default: float) -> float:
         text = self.call.param(name)
         try:
-            return default if text is None else float(text)
-        except ValueError as error:
-            raise _Refused(400, f"{name} must be a number") from error
+            number = default if text is None else float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise _Refused(400, f"{name} must be a number")
+        return number
 
 
 Route = Callable[[ControlCall], Any]
@@ -152,12 +159,16 @@ class ControlRoom:
         if len(body) != 1:
             raise _Refused(400, "give exactly one of advance, to and jump")
         clock = self._azure.world.clock
-        if "jump" in body:
-            clock.jump(_seconds(body, "jump"))
-        elif "advance" in body:
-            faults.advance(clock, self._azure.faults, _seconds(body, "advance"))
+        if "to" in body:
+            seconds = (_moment(body, "to") - clock.now()).total_seconds()
         else:
-            faults.advance(clock, self._azure.faults, (_moment(body, "to") - clock.now()).total_seconds())
+            seconds = _seconds(body, next(iter(body)))
+        if not EARLIEST <= clock.now().timestamp() + seconds <= LATEST:
+            raise _Refused(400, "the emulated clock goes from the year 1980 to the year 9000")
+        if "jump" in body:
+            clock.jump(seconds)
+        else:
+            faults.advance(clock, self._azure.faults, seconds)
         return self._get_clock(request)
 
     async def _wait_for_time(self, request: ControlCall) -> dict[str, Any]:
@@ -244,7 +255,7 @@ class ControlRoom:
 
     def _remove_faults(self, request: ControlCall) -> dict[str, Any]:
         wanted = request.call.param("id")
-        if wanted is not None and not wanted.isdecimal():
+        if wanted is not None and not re.fullmatch(r"[0-9]{1,9}", wanted):
             raise _Refused(400, "id must be the number of a fault")
         return {"removed": self._azure.faults.remove(None if wanted is None else int(wanted))}
 
@@ -414,7 +425,7 @@ def _any_json(request: ControlCall) -> Any:
 
 def _seconds(body: Mapping[str, Any], name: str) -> float:
     value = body[name]
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -MOST_SECONDS <= value <= MOST_SECONDS:
         raise _Refused(400, f"{name} must be a number of seconds")
     return float(value)
 
@@ -422,7 +433,7 @@ def _seconds(body: Mapping[str, Any], name: str) -> float:
 def _moment(body: Mapping[str, Any], name: str) -> datetime:
     try:
         return from_iso(str(body.get(name, "")))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise _Refused(400, f"{name} must be an ISO time that ends with Z") from error
 
 

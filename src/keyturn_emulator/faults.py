@@ -252,6 +252,8 @@ def fault_answer(room: str, fault: Fault) -> Answer:
     return json_answer(status, {"error": {"code": fault.code, "message": fault.message}}, headers)
 
 
+LARGEST = 1_000_000_000
+"""Of any number in a fault: 31 years, where it is seconds."""
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "status": (int,),
     "code": (str,),
@@ -274,6 +276,8 @@ def _read_fault(raw: Any, fault_id: int) -> Fault:
             raise FaultError(f"{name} is not known; known are {', '.join(sorted(FIELDS))}")
         if name in _TYPES and (not isinstance(value, _TYPES[name]) or isinstance(value, bool)):
             raise FaultError(f"{name} has the wrong type")
+        if name in _TYPES and not isinstance(value, str) and not abs(value) <= LARGEST:
+            raise FaultError(f"{name} is beyond reason")
     kind = raw.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise FaultError(f"kind must be one of {', '.join(KINDS)}")

@@ -61,11 +61,16 @@ def read_json(body: bytes) -> Any:
     written again: half of a surrogate pair would spoil every later answer that repeats it.
     """
     try:
-        content = json.loads(body)
+        content = json.loads(body, parse_constant=_refuse_constant)
         json.dumps(content, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return content
+
+
+def _refuse_constant(name: str) -> None:
+    """Python reads NaN and Infinity, which JSON does not know; no clock can be moved by them."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def json_answer(status: int, payload: Any, headers: Mapping[str, str] | None = None) -> Answer:

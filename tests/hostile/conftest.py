@@ -18,3 +18,4 @@ def nothing_of_this_machines_network(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trust_file(tmp_path)))
     # the libraries' pauses between two tries of a sign-in, which prove nothing here
     monkeypatch.setattr("keyturn.azure.transport.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("keyturn.azure.signin.LIMIT", 1.0)

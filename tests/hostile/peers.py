@@ -65,6 +65,21 @@ class Line:
                 if not self._peek():
                     raise Left
 
+    def hear(self) -> bytes:
+        """What the client says next, whatever it is."""
+        try:
+            return self._connection.recv(65536)
+        except OSError:
+            raise Left from None
+
+    def join(self, port: int) -> None:
+        """Lead to that port of this machine, until either end leaves."""
+        with socket.create_connection(("127.0.0.1", port)) as other:
+            back = threading.Thread(target=_pass_on, args=(other, self._connection))
+            back.start()
+            _pass_on(self._connection, other)
+            back.join()
+
     def _peek(self) -> bytes:
         try:
             return self._connection.recv(1)
@@ -72,6 +87,15 @@ class Line:
             raise
         except OSError:
             return b""
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
 
 
 Manner = Callable[[Line], None]

@@ -45,13 +45,13 @@ class Adapter(HTTPAdapter):
 
 
 def _within_bounds(response: urllib3.HTTPResponse, parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Raises TooLarge. A connection that is not read to its end is closed at once: the libraries leave that to chance."""
+    """Raises TooLarge. A connection not read to its end is closed at once; the libraries leave that to chance."""
     read = 0
     try:
         for part in parts:
             read += len(part)
             if read > LARGEST_ANSWER:
-                raise TooLarge(f"an answer of more than {LARGEST_ANSWER} bytes")
+                raise TooLarge  # noqa: TRY301 - closed below, as after any other failure
             yield part
     except BaseException:
         response.close()

@@ -94,9 +94,9 @@ def instant(text: str) -> datetime:
     """A UTC time as people write it. Raises click.UsageError."""
     try:
         at = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise click.UsageError(f"{text!r} is no time; write it like 2026-01-05T08:00Z") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -104,7 +104,7 @@ UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"
 
 def span(text: str) -> timedelta:
     """A span as people write it: 5s, 1h30m. Longer than nothing. Raises click.UsageError."""
-    parts = re.findall(r"(\d+)([wdhms])", text)
+    parts = re.findall(r"([0-9]{1,9})([wdhms])", text)
     whole = "".join(count + unit for count, unit in parts) == text
     try:
         found = sum((timedelta(**{UNITS[unit]: int(count)}) for count, unit in parts), timedelta(0))

@@ -46,6 +46,14 @@ class Node(msgspec.Struct, frozen=True):
         return [item for item in self.value if isinstance(item, tuple)] if self.kind == "map" else []
 
 
+LONGEST_SHOWN = 80
+
+
+def shown(text: str) -> str:
+    """What a person wrote, as far as it helps to find it."""
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
+
+
 class Problem(msgspec.Struct, frozen=True, order=True):
     """One mistake: where, what, and what to do about it."""
 
@@ -55,7 +63,8 @@ class Problem(msgspec.Struct, frozen=True, order=True):
     hint: str = ""
 
     def shown(self, file: str) -> str:
-        return f"{file}:{self.line}:{self.column}  {self.sentence} {self.hint}".rstrip()
+        line = f"{file}:{self.line}:{self.column}  {self.sentence} {self.hint}".rstrip()
+        return "".join(each if each.isprintable() else "?" for each in line)
 
 
 class Problems:
@@ -115,8 +124,8 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         text = _scalar(node, path, problems, self.what)
         if isinstance(text, Bad) or re.fullmatch(self.pattern, text, re.DOTALL):
             return text
-        shown = "this" if self.hushed else repr(text)
-        return problems.add(node, f"{path}: {shown} is not {self.what}.", self.hint)
+        written = "this" if self.hushed else shown(text)
+        return problems.add(node, f"{path}: {written} is not {self.what}.", self.hint)
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": f"^(?:{self.pattern})$"}
@@ -137,13 +146,13 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(text, Bad):
             return text
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-            return problems.add(
-                node, f"{path}: {text} has no unit.", f"Write {text}d for days, {text}h, {text}m or {text}s."
-            )
+            return problems.add(node, f"{path}: {shown(text)} has no unit.", _with_units(text))
         found = _SPAN.fullmatch(text)
         if found is None or not any(found.groups()) or max(len(part or "") for part in found.groups()) > 10:
             units = "w, d, h, m and s, the largest first"
-            return problems.add(node, f"{path}: {text!r} is not a duration.", f"Write it like 30d or 1h30m: {units}.")
+            return problems.add(
+                node, f"{path}: {shown(text)} is not a duration.", f"Write it like 30d or 1h30m: {units}."
+            )
         seconds = sum(int(count or 0) * unit for count, unit in zip(found.groups(), _SPAN_SECONDS, strict=True))
         if seconds > _LONGEST.total_seconds():
             return problems.add(node, f"{path}: {text} is longer than ten years.", "Write a shorter one.")
@@ -156,6 +165,11 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         return {"type": "string", "pattern": rf"^(?=[0-9]){_SPAN.pattern}$"}
 
 
+def _with_units(number: str) -> str:
+    few = number if len(number) <= 9 else "30"
+    return f"Write {few}d for days, {few}h, {few}m or {few}s."
+
+
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """One of some words."""
 
@@ -166,7 +180,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(text, Bad):
             return text
         if text not in self.words:
-            return problems.add(node, f"{path}: {text!r} is not known here.", did_you_mean(text, self.words))
+            return problems.add(node, f"{path}: {shown(text)} is not known here.", did_you_mean(text, self.words))
         return self.words[text]
 
     def schema(self) -> dict[str, Any]:
@@ -181,7 +195,7 @@ class Flag(msgspec.Struct, frozen=True):
         if isinstance(text, Bad):
             return text
         if text not in ("true", "false"):
-            return problems.add(node, f"{path}: {text!r} is neither true nor false.", "Write true or false.")
+            return problems.add(node, f"{path}: {shown(text)} is neither true nor false.", "Write true or false.")
         return text == "true"
 
     def schema(self) -> dict[str, Any]:
@@ -200,7 +214,7 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
             return text
         if not re.fullmatch(r"[0-9]{1,9}", text) or not self.least <= int(text) <= self.most:
             return problems.add(
-                node, f"{path}: {text!r} is not a whole number from {self.least} to {self.most}.", "Correct it."
+                node, f"{path}: {shown(text)} is not a whole number from {self.least} to {self.most}.", "Correct it."
             )
         return int(text)
 
@@ -216,7 +230,7 @@ class Share(msgspec.Struct, frozen=True):
         if isinstance(text, Bad):
             return text
         if not re.fullmatch(_SHARE, text):
-            return problems.add(node, f"{path}: {text!r} is not a share from 1% to 100%.", "Write it like 50%.")
+            return problems.add(node, f"{path}: {shown(text)} is not a share from 1% to 100%.", "Write it like 50%.")
         return int(text[:-1]) / 100
 
     def schema(self) -> dict[str, Any]:
@@ -317,8 +331,8 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         for key, value in node.pairs:
             below = f"{path}.{key.text}" if path else key.text
             if key.text not in known:
-                shown = below if re.fullmatch(_SETTING, key.text) else f"{path or 'this file'}: a line"
-                problems.add(key, f"{shown} is not a setting of keyturn.", did_you_mean(key.text, known))
+                named = below if re.fullmatch(_SETTING, key.text) else f"{path or 'this file'}: a line"
+                problems.add(key, f"{named} is not a setting of keyturn.", did_you_mean(key.text, known))
             else:
                 marks[key.text] = key if value.kind != "text" else value
                 values[key.text] = known[key.text].kind.read(value, below, problems)
@@ -383,7 +397,9 @@ class OneOf(msgspec.Struct, frozen=True, kw_only=True):
             )
         ((key, value),) = node.pairs
         if key.text not in self.forms:
-            return problems.add(key, f"{path}: {key.text!r} is not known here.", did_you_mean(key.text, self.forms))
+            return problems.add(
+                key, f"{path}: {shown(key.text)} is not known here.", did_you_mean(key.text, self.forms)
+            )
         read = self.forms[key.text].read(value, f"{path}.{key.text}", problems)
         return BAD if isinstance(read, Bad) else (key.text, read)
 

@@ -5,7 +5,6 @@ Never here: what the policy then does.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -106,5 +105,17 @@ def _any_matches(globs: Iterable[str], found: Iterable[str | None]) -> bool:
 
 def glob_matches(glob: str, text: str) -> bool:
     """`*` stands for anything, slashes included; all else for itself. ARM names ignore case, so this does."""
-    pattern = ".*".join(re.escape(part) for part in glob.split("*"))
-    return re.fullmatch(pattern, text, re.IGNORECASE | re.DOTALL) is not None
+    first, *rest = glob.lower().split("*")
+    found = text.lower()
+    if not rest:
+        return first == found
+    *middle, last = rest
+    at, end = len(first), len(found) - len(last)
+    if at > end or not found.startswith(first) or not found.endswith(last):
+        return False
+    for part in middle:  # the first place of each will do: a regular expression would try all of them
+        at = found.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
