@@ -179,8 +179,9 @@ WAITS: Final = (
     Reason(
         code="refused",
         move=YOU,
-        meaning="Azure said no: mostly a missing role. The sentence names action and scope.",
-        to_do="Assign the role; a new assignment may take some minutes.",
+        meaning="Azure said no: mostly a missing role, and the sentence names action and scope. Or what answers has a "
+        "certificate that is not trusted, or a proxy asks for a password: then nothing was sent.",
+        to_do="Assign the role; a new assignment may take some minutes. Or mend what the sentence names.",
         example="may not perform Microsoft.ApiManagement/service/subscriptions/write",
         rules=("A18",),
     ),
