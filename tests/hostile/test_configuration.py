@@ -138,7 +138,7 @@ LAUGHS: Final = {
     "a map in itself": "a: &a {b: *a}",
     "a key of a megabyte": "x" * 1_000_000 + ": y",
     "a value of a megabyte": SERVICES + "workers: '" + "x" * 1_000_000 + "'",
-    "ten thousand unknown keys": "".join(f"k{n}: x\n" for n in range(10_000)),
+    "two thousand unknown keys": "".join(f"k{n}: x\n" for n in range(2_000)),
     "a number of a megabyte": SERVICES + "workers: " + "9" * 1_000_000,
     "a duration of a megabyte": f"{SERVICES}policies:\n" + policy(f"drain: {'9' * 1_000_000}h,"),
 }  # fmt: skip

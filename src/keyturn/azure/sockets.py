@@ -17,16 +17,17 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from keyturn.azure.once import ends_with_call
 
-LARGEST_ANSWER: Final = 8 * 1024 * 1024
-"""Bytes of one answer's body, decompressed. No page of API Management, and no secret, comes near."""
-
 
 class TooLarge(requests.RequestException):
-    """The peer's answer is larger than LARGEST_ANSWER; what followed was not read."""
+    """The peer's answer is larger than it may be; what followed was not read."""
 
 
 class Adapter(HTTPAdapter):
-    """requests' own, over connections that end with their call."""
+    """requests' own, over connections that end with their call. `largest`: bytes of an answer's body."""
+
+    def __init__(self, *, largest: int, **options: Any) -> None:
+        self._largest = largest
+        super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
@@ -40,17 +41,17 @@ class Adapter(HTTPAdapter):
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """The body is read by `stream` alone, here and in azure-core."""
         stream = resp.stream
-        resp.stream = lambda *args, **options: _within_bounds(resp, stream(*args, **options))
+        resp.stream = lambda *args, **options: _within_bounds(resp, stream(*args, **options), self._largest)
         return super().build_response(req, resp)
 
 
-def _within_bounds(response: urllib3.HTTPResponse, parts: Iterator[bytes]) -> Iterator[bytes]:
+def _within_bounds(response: urllib3.HTTPResponse, parts: Iterator[bytes], largest: int) -> Iterator[bytes]:
     """Raises TooLarge. A connection not read to its end is closed at once; the libraries leave that to chance."""
     read = 0
     try:
         for part in parts:
             read += len(part)
-            if read > LARGEST_ANSWER:
+            if read > largest:
                 raise TooLarge  # noqa: TRY301 - closed below, as after any other failure
             yield part
     except BaseException:

@@ -20,16 +20,21 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
 CONNECTIONS: Final = 64
+LARGEST_ANSWER: Final = 8 * 1024 * 1024
+"""Bytes of one answer's body, decompressed. No page of API Management, and no secret, comes near."""
+LARGEST_PAGE: Final = 64 * 1024 * 1024
+"""The same of a table's rows, a thousand at once: they are keyturn's own."""
 LONGEST_PAUSE: Final = 10.0
 """Seconds between two tries of a library: longer waits belong to the record, or to whoever reads the ledger."""
 
 
-def transport(cloud: Cloud) -> RequestsTransport:
-    """azure-core's own transport over a session of ours. Thread-safe as we use it: it keeps no state but the pool."""
+def transport(cloud: Cloud, *, largest: int = LARGEST_ANSWER) -> RequestsTransport:
+    """azure-core's own transport over a session of ours. Thread-safe as we use it: it keeps no state but the pool.
+    `largest`: bytes of an answer, where it may be larger than most."""
     from azure.core.pipeline.transport import RequestsTransport
 
     made = RequestsTransport(
-        session=session(),
+        session=session(largest=largest),
         session_owner=False,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
@@ -40,7 +45,7 @@ def transport(cloud: Cloud) -> RequestsTransport:
     return made
 
 
-def session() -> requests.Session:
+def session(*, largest: int = LARGEST_ANSWER) -> requests.Session:
     """Sends what it is given once, and nothing that is kept elsewhere: see above. It does follow redirects if asked."""
     import requests
     from urllib3.util import Retry
@@ -51,7 +56,7 @@ def session() -> requests.Session:
     session.auth = _keep_authorization
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     once = Retry(total=False, redirect=False, raise_on_status=False)
-    adapter = Adapter(pool_connections=8, pool_maxsize=CONNECTIONS, max_retries=once)
+    adapter = Adapter(largest=largest, pool_connections=8, pool_maxsize=CONNECTIONS, max_retries=once)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

@@ -98,6 +98,8 @@ class Kind(Protocol):
 def did_you_mean(written: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known word, or all of them."""
     choices = list(known)
+    if len(written) > LONGEST_SHOWN:  # no misspelt word; comparing it would take long
+        return f"Known here: {', '.join(choices)}." if choices else ""
     near = difflib.get_close_matches(written, choices, n=1, cutoff=0.6)
     if near:
         return f"Did you mean {near[0]}?"
@@ -312,8 +314,8 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
         return self.marks.get(name, self.node)
 
 
-_SETTING = r"[A-Za-z][A-Za-z0-9_.-]{0,39}"
-"""What may be repeated of an unknown key: one that could be the name of a setting."""
+_SETTING = r"[A-Za-z][A-Za-z_.-]{0,39}|[A-Za-z][A-Za-z0-9_.-]{0,15}"
+"""What may be repeated of an unknown key: one that could be the name of a setting, and no key that has digits."""
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):

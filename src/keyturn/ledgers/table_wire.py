@@ -20,7 +20,7 @@ import msgspec
 from keyturn.azure.agent import user_agent
 from keyturn.azure.cloud import Cloud
 from keyturn.azure.signin import Identity
-from keyturn.azure.transport import transport
+from keyturn.azure.transport import LARGEST_PAGE, transport
 from keyturn.errors import KeyturnError, LedgerFault, Misconfigured
 from keyturn.model import Secret
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 READ_TRIES: Final = 4
 PAGE: Final = 1000
+LONGEST_PAUSE: Final = 3600.0
+"""Seconds of a Retry-After that are believed."""
 _ONCE: Final = {"retry_total": 0, "retry_connect": 0, "retry_read": 0, "retry_status": 0}
 _PASSES: Final = (408, 429, 500, 502, 503, 504)
 _NOT_AS_REQUIRED: Final = (404, 409, 412)
@@ -275,14 +277,14 @@ def code_of(error: HttpResponseError) -> str:
 
 def _retry_after(error: HttpResponseError) -> float:
     text = str(getattr(error.response, "headers", {}).get("Retry-After", ""))
-    return float(text) if text.isdecimal() else 0.0
+    return min(float(text), LONGEST_PAUSE) if text.isdecimal() else 0.0
 
 
 def _client(place: TablePlace) -> TableClient:
     from azure.data.tables import TableClient
 
     options: dict[str, Any] = {
-        "transport": transport(place.cloud),
+        "transport": transport(place.cloud, largest=LARGEST_PAGE),
         "user_agent": user_agent(),
         "retry_total": READ_TRIES - 1,
         "retry_backoff_factor": 0.4,
