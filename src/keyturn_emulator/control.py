@@ -237,7 +237,7 @@ class ControlRoom:
         return {name: is_on(self._azure.world, name) for name in SWITCHES}
 
     def _set_switches(self, request: ControlCall) -> dict[str, bool]:
-        body = read_json(request.call.body or b"{}")
+        body = _any_json(request) if request.call.body else {}
         if not isinstance(body, dict) or not all(isinstance(value, bool) for value in body.values()):
             raise _Refused(400, "switches are an object of true and false")
         if strange := body.keys() - SWITCHES.keys():

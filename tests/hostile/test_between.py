@@ -12,7 +12,7 @@ import pytest
 from keyturn.errors import KeyturnError, NotSent, Refused, TryAgain
 from keyturn.ports import NotApplied, Uncertain, Verdict
 from tests.hostile.clients import MARKED, Came, Clients, broken_promises, come, wait_until_all_ended
-from tests.hostile.peers import HTML, UNTRUSTED, Line, Manner, Peer, answers, running, says, trusted
+from tests.hostile.peers import HTML, UNTRUSTED, Line, Manner, Peer, Speaking, answers, running, says, trusted
 
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
 PASSWORD = "hunterhunterhunter"
@@ -201,7 +201,7 @@ def test_there_is_no_way_around_a_certificate_in_the_environment(
 
 
 def test_a_host_that_speaks_no_tls_gets_nothing(tmp_path: Path) -> None:
-    with running(says(PLAIN), None) as peer:
+    with Speaking(says(PLAIN)) as peer:
         came = each(peer.address.replace("http://", "https://"), tmp_path)
         check(came, peer)
     answer = came["read one"].answer

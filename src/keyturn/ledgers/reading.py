@@ -101,7 +101,7 @@ def decode_record(body: bytes | str, path: Path) -> Record:
     """A stored record. Raises LedgerFault if it is none."""
     try:
         return _decode_record(body)
-    except (msgspec.DecodeError, TypeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, TypeError, UnicodeError, RecursionError) as error:
         raise damaged(path, "a record in it cannot be read") from error
 
 
@@ -120,7 +120,7 @@ def _decode_line(seq: int, key: str, body: bytes, path: Path) -> HistoryLine:
     try:
         if isinstance(key, str):
             return HistoryLine(seq=seq, key=key, event=_decode_event(body))
-    except (msgspec.DecodeError, TypeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, TypeError, UnicodeError, RecursionError) as error:
         raise damaged(path, f"line {seq} of its history cannot be read") from error
     raise damaged(path, f"line {seq} of its history belongs to nobody")
 

@@ -143,7 +143,7 @@ def read_record(row: Row, place: str) -> Record:
     """Raises LedgerFault if it is none."""
     try:
         return _decode_record(_unpacked(row))
-    except (msgspec.DecodeError, TypeError) as error:
+    except (msgspec.DecodeError, TypeError, UnicodeError, RecursionError) as error:
         raise damaged(place, "a record in it cannot be read") from error
 
 
@@ -180,7 +180,7 @@ def read_line(row: Row, place: str) -> HistoryLine:
     """Raises LedgerFault if it is none."""
     try:
         return HistoryLine(seq=line_seq(row, place), key=str(row["key"]), event=_decode_event(_unpacked(row)))
-    except (msgspec.DecodeError, TypeError, KeyError, ValueError) as error:
+    except (msgspec.DecodeError, TypeError, KeyError, ValueError, RecursionError) as error:
         raise damaged(place, "a line of its history cannot be read") from error
 
 
@@ -201,7 +201,7 @@ def read_lease(row: Row, place: str) -> tuple[Holder, datetime]:
     """Who holds it, and until when. Raises LedgerFault if it is no lease."""
     try:
         return _decode_holder(row["holder"]), schema.instant(int.from_bytes(row["until"], "big", signed=True))
-    except (msgspec.DecodeError, TypeError, KeyError, OverflowError) as error:
+    except (msgspec.DecodeError, TypeError, KeyError, ValueError, OverflowError, RecursionError) as error:
         raise damaged(place, "a lease in it cannot be read") from error
 
 
@@ -213,7 +213,7 @@ def note_row(name: str, text: str, place: str) -> dict[str, Any]:
 def read_note(row: Row, place: str) -> str:
     try:
         return _unpacked(row).decode()
-    except (TypeError, UnicodeDecodeError) as error:
+    except (TypeError, UnicodeError) as error:
         raise damaged(place, "a note in it cannot be read") from error
 
 
