@@ -17,7 +17,7 @@ Each carries a `hint`: what to do next. None can hold a Secret: a message with o
 
 from __future__ import annotations
 
-import traceback
+from contextlib import suppress
 
 
 class KeyturnError(Exception):
@@ -101,8 +101,16 @@ def forget_locals(error: BaseException) -> None:
         one = waiting.pop()
         if one is not None and id(one) not in seen:
             seen.add(id(one))
-            traceback.clear_frames(one.__traceback__)
+            _empty_frames(one)
             waiting += [one.__cause__, one.__context__]
+
+
+def _empty_frames(error: BaseException) -> None:
+    place = error.__traceback__
+    while place is not None:
+        with suppress(RuntimeError):  # it runs still: whoever calls this, and those above him
+            place.tb_frame.clear()
+        place = place.tb_next
 
 
 def variable(name: str) -> str:

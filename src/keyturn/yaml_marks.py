@@ -22,7 +22,8 @@ _KINDS: Final = {
 }
 _QUOTED: Final = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
 _MERGE: Final = "<<"
-_UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_UNWRITABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
+"""The end of a path to the operating system, and half a pair of UTF-16, which cannot be encoded."""
 MOST_NODES: Final = 200_000
 """Of a configuration with its aliases written out; the largest that make sense have some thousands."""
 

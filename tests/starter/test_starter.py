@@ -185,11 +185,13 @@ def test_where_there_is_no_probe_it_says_why_and_what_stands_in_for_it(product: 
 # -------- what other people wrote
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="*#&+:<>?"), min_size=1, max_size=80)
+IDS = NAMES.filter(lambda name: "\0" not in name)
+"""Ids are parts of an address, in which no server takes %00."""
 
 
 @seed(20)
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(product=NAMES, name=NAMES, sid=NAMES, api=NAMES, path=NAMES, problem=NAMES)
+@given(product=IDS, name=NAMES, sid=NAMES, api=NAMES, path=NAMES, problem=NAMES)
 def test_whatever_names_people_chose_the_file_reads_and_opting_in_means_that_product(
     product: str, name: str, sid: str, api: str, path: str, problem: str
 ) -> None:
