@@ -164,7 +164,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         refused = sum(self.refused.values())
         if refused != self.refused_by_gateways:
             found.append(f"callers count {refused} refused calls, the gateways {self.refused_by_gateways}")
-        if refused != self.allowed and not self.broken:
+        if refused != self.allowed:
             found.append(f"{refused - self.allowed} refused calls are not allowed")
         if self.tracebacks:
             found.append(f"{self.tracebacks} tracebacks in what keyturn said")

@@ -23,11 +23,13 @@ from keyturn.demo.control import Program, keyturn_program, machine_seconds
 LONGEST_FREEZE: Final = timedelta(minutes=17)
 """Emulated. Together with a late effect it is less than the `late` of `play.policy`."""
 SHORTEST_FREEZE: Final = timedelta(seconds=30)
-BETWEEN: Final = (1.5, 5.0)
+BETWEEN: Final = (2.0, 8.0)
 """Machine seconds from one blow to the next, for each loop; so long, too, a thread has after a freeze to send what it
 was about to send, before it is frozen again: two freezes must not make one that is too long."""
 FROZEN: Final = (0.2, 4.0)
 """Machine seconds that a freeze lasts at most: whoever is frozen in the middle of a save has locked the ledger."""
+KILLED: Final = 0.4
+"""The share of blows that kill; the others freeze."""
 TRACEBACK: Final = b"Traceback (most recent call last)"
 
 
@@ -76,7 +78,7 @@ class Loop:
         if machine_seconds() < self._next_blow or not self.is_awake:
             return
         self._next_blow = machine_seconds() + self._draw.uniform(*BETWEEN)
-        if self._draw.random() < 0.5:
+        if self._draw.random() < KILLED:
             self.kill()
             self.kills += 1
             self.start()

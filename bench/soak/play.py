@@ -36,7 +36,7 @@ POLICY: Final = Policy(
     name="soak",
     every=timedelta(hours=1),
     jitter=timedelta(minutes=20),
-    drain=timedelta(minutes=25),
+    drain=timedelta(minutes=30),
     consumers=Consumers(
         cache=timedelta(minutes=8), longest_call=timedelta(seconds=10), replication=timedelta(seconds=10)
     ),
@@ -44,22 +44,20 @@ POLICY: Final = Policy(
     propagation=timedelta(minutes=2),
     look_every=timedelta(minutes=30),
     deadline=timedelta(minutes=1),
-    late=timedelta(minutes=20),
+    late=timedelta(minutes=25),
     max_clock_skew=timedelta(seconds=10),
 )
 """What `configuration` writes: short spans, so that many rotations fit into ten minutes."""
 assert freeze_and_late() < POLICY.late < POLICY.drain
-PACE: Final = 4.0
-CREEP: Final = 0.2
+PACE: Final = 6.0
+CREEP: Final = 0.5
 """Machine seconds after which creeping time moves."""
-PAUSE: Final = 0.01
+PAUSE: Final = 0.03
 LEAST: Final = timedelta(seconds=5)
 CALM: Final = timedelta(hours=8)
 """Emulated: so long every credential has to come to rest."""
 PATIENCE: Final = 120.0
 """Machine seconds after which a keyturn that neither works nor waits is a fault."""
-KEPT: Final = timedelta(minutes=4)
-"""Emulated: how often the live values are noted for the hunt for leaks; each lives for longer."""
 
 
 def settings(credentials: int) -> Settings:
@@ -118,7 +116,7 @@ class Soak:
         self._broken: list[str] = []
         self._sequence = 0
         self._moved = self._busy = machine_seconds()
-        self._noted: datetime | None = None
+        self._tracebacks = 0
         self._at_rest: bool | None = None
 
     # -------- the acts
@@ -242,6 +240,10 @@ class Soak:
                     self._broken.append(f"keyturn {loop.number} ended with {code}: {loop.last_words()}")
             if loop.program is None and self._next_start.get(loop.number, now) <= now:
                 loop.start()
+        found = sum(loop.tracebacks for loop in self._loops)
+        if found > self._tracebacks:
+            self._tracebacks = found
+            self._broken.append(f"a traceback in what keyturn said before {now:%Y-%m-%d %H:%M:%S}, emulated")
 
     # -------- what happened
 
@@ -256,10 +258,8 @@ class Soak:
                 self._longest = max(self._longest, verdict.after)
             else:
                 self._broken.append(verdict.sentence)
-        if self._noted is None or now - self._noted >= KEPT:
-            self._noted = now
-            self._stage.note_values()
-            self._read_ledger()
+        self._stage.note_values()
+        self._read_ledger()
 
     def _due(self) -> datetime | None:
         """When the ledger wants a look; None: at once."""

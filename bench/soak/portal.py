@@ -16,7 +16,7 @@ from keyturn.demo.control import Control, machine_seconds
 from keyturn.demo.stage import SERVICE
 from keyturn.model import SLOTS, Record
 
-BETWEEN: Final = (5.0, 15.0)
+BETWEEN: Final = (8.0, 24.0)
 """Machine seconds from one write to the next."""
 PUBLISHED: Final = 0.7
 """How often he takes the published slot."""
