@@ -14,7 +14,6 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -24,7 +23,7 @@ from bench.soak.judge import TIMER, Bound, By, Outcome, Refusal, judge
 from bench.soak.loops import LONGEST_FREEZE, Loop, freeze_and_late
 from bench.soak.portal import Portal
 from bench.soak.weather import Weather
-from keyturn.demo.control import EmulatedAzure, StageFault, machine_seconds
+from keyturn.demo.control import EmulatedAzure, machine_seconds
 from keyturn.demo.stage import ALIAS, Settings, Stage
 from keyturn.errors import LedgerFault
 from keyturn.ledgers.reading import LedgerView
@@ -56,8 +55,8 @@ PAUSE: Final = 0.03
 LEAST: Final = timedelta(seconds=5)
 CALM: Final = timedelta(hours=8)
 """Emulated: so long every credential has to come to rest."""
-PATIENCE: Final = 120.0
-"""Machine seconds after which a keyturn that neither works nor waits is a fault."""
+CALM_SECONDS: Final = 120.0
+"""Machine seconds that it has for it; where they do not suffice, it is not judged."""
 
 
 def settings(credentials: int) -> Settings:
@@ -100,14 +99,14 @@ class Soak:
     """One soak in one folder. Close it, whatever happens."""
 
     def __init__(self, azure: EmulatedAzure, folder: Path, *, credentials: int, seed: int) -> None:
-        self._stage = Stage(azure, folder, settings(credentials))
+        self.stage = Stage(azure, folder, settings(credentials))
         self._control = azure.control
         self._seed = seed
         self._began = machine_seconds()
         self._bound = Bound(policy=POLICY, freeze=LONGEST_FREEZE)
         self._weather = Weather(self._control)
         self._crowd: Crowd | None = None
-        self._loops: list[Loop] = []
+        self.loops: list[Loop] = []
         self._next_start: dict[int, datetime] = {}
         self._records: dict[str, Record] = {}
         self._refused: Counter[By] = Counter(dict.fromkeys(By, 0))
@@ -115,57 +114,58 @@ class Soak:
         self._longest = timedelta(0)
         self._broken: list[str] = []
         self._sequence = 0
-        self._moved = self._busy = machine_seconds()
+        self._moved = machine_seconds()
         self._tracebacks = 0
         self._at_rest: bool | None = None
 
     # -------- the acts
 
-    def play(self, seconds: float, *, calm: float = PATIENCE, enough: Callable[[Soak], bool] | None = None) -> Outcome:
-        """Interfere for so many machine seconds, or until `enough` says so; then let it come to rest, for `calm` more
-        of them at most. Raises StageFault."""
-        self._open()
+    def play(self, seconds: float, *, calm: float = CALM_SECONDS) -> Outcome:
+        """Interfere for so many machine seconds; then let it come to rest, for `calm` more of them at most. Raises
+        StageFault."""
+        self.open()
+        self._weather.rise()
         end = machine_seconds() + seconds
-        while machine_seconds() < end and not (enough is not None and enough(self)):
+        while machine_seconds() < end:
             self._interfere()
             self._go_on()
         self._come_to_rest(machine_seconds() + calm)
         return self.outcome()
 
-    def _open(self) -> None:
-        self._stage.build()
-        config = self._stage.config
+    def open(self) -> None:
+        """Build the stage; every caller calls for the first time. Raises StageFault."""
+        self.stage.build()
+        config = self.stage.config
         config.write_text(both_modes(config.read_text(encoding="utf-8")), encoding="utf-8")
         self._start = self._control.now()
-        self._crowd = Crowd(self._stage)
+        self._crowd = Crowd(self.stage)
         draw = random.Random(self._seed)
-        self._loops = [Loop(number, config, self._stage.env, random.Random(draw.random())) for number in (1, 2)]
-        self._portal = Portal(self._control, self._bound, random.Random(draw.random()))
-        self._weather.rise()
+        self.loops = [Loop(number, config, self.stage.env, random.Random(draw.random())) for number in (1, 2)]
+        self.portal = Portal(self._control, self._bound, random.Random(draw.random()))
 
     def _interfere(self) -> None:
         now = self._control.now()
-        for loop in self._loops:
+        for loop in self.loops:
             loop.thaw(now)
             loop.blow(now)
-        self._portal.regenerate(self._records, now)
+        self.portal.regenerate(self._records, now)
 
     def _come_to_rest(self, end: float) -> None:
-        """Nobody interferes any more; True once every credential was seen idle after a look since."""
+        """Nobody interferes any more, until every credential was seen idle after a look since."""
         self._weather.clear()
         calm_since = now = self._control.now()
-        for loop in self._loops:
+        for loop in self.loops:
             loop.thaw(now, force=True)
         rested: set[str] = set()
-        while machine_seconds() < end and len(rested) < len(self._stage.sids):
+        while machine_seconds() < end and len(rested) < len(self.stage.sids):
             self._go_on()
             self._read_ledger()
             rested |= {sid for sid, record in self._records.items() if _rests(record, calm_since)}
             if self._control.now() > calm_since + CALM:
                 break
-        for loop in self._loops:
+        for loop in self.loops:
             loop.end()
-        if len(rested) == len(self._stage.sids):
+        if len(rested) == len(self.stage.sids):
             self._at_rest = True
             self._all_read_once_more()
         elif self._control.now() > calm_since + CALM:
@@ -173,15 +173,15 @@ class Soak:
 
     def _all_read_once_more(self) -> None:
         for _ in range(5):
-            self._step(self._stage.settings.step)
-        live, shown = self._stage.live(), self._stage.shown()
+            self.let_pass(self.stage.settings.step)
+        live, shown = self.stage.live(), self.stage.shown()
         self._broken += [
             f"in the end the sink of {sid} shows no live value" for sid in live if shown[sid] not in live[sid]
         ]
 
     def close(self) -> None:
         """End every process and connection that it began."""
-        for loop in self._loops:
+        for loop in self.loops:
             loop.kill()
         if self._crowd is not None:
             self._crowd.close()
@@ -197,41 +197,37 @@ class Soak:
         if span is None:
             time.sleep(PAUSE)
         else:
-            self._step(span)
+            self.let_pass(span)
 
     def _leap(self) -> timedelta | None:
-        """How far time may leap: None while a keyturn that is not frozen works. Raises StageFault."""
+        """How far time may leap: None while a keyturn that is not frozen works."""
         before, self._sequence = self._sequence, self._control.sequence(self._sequence)
         now, waiters = self._control.clock()
-        awake = {loop.waits_as for loop in self._loops if loop.is_awake}
+        awake = {loop.waits_as for loop in self.loops if loop.is_awake}
         waiting = {waiter.name for waiter in waiters}
         if before != self._sequence or not awake <= waiting:
-            if before != self._sequence:
-                self._busy = machine_seconds()
-            elif machine_seconds() - self._busy > PATIENCE:
-                raise StageFault("keyturn neither works nor waits")
             return None
         ends = [waiter.until for waiter in waiters if waiter.name in awake]
-        ends += [self._next_start.get(loop.number, now) for loop in self._loops if loop.program is None]
-        return max(min([end - now for end in ends], default=self._stage.settings.step), LEAST)
+        ends += [self._next_start.get(loop.number, now) for loop in self.loops if loop.program is None]
+        return max(min([end - now for end in ends], default=self.stage.settings.step), LEAST)
 
-    def _step(self, span: timedelta) -> None:
+    def let_pass(self, span: timedelta) -> None:
         """Let time pass, at most until a freeze has to end, and let everybody call."""
         now = self._control.now()
-        ends = [loop.thaw_by - now for loop in self._loops if loop.thaw_by is not None]
-        span = min([span, self._stage.settings.step, *ends])
+        ends = [loop.thaw_by - now for loop in self.loops if loop.thaw_by is not None]
+        span = min([span, self.stage.settings.step, *ends])
         if span > timedelta(0):
             self._control.advance(span)
-        self._moved = self._busy = machine_seconds()
+        self._moved = machine_seconds()
         now = self._control.now()
-        for loop in self._loops:
+        for loop in self.loops:
             loop.thaw(now)
         self._call(now)
 
     def _hear(self) -> None:
         """Keyturns that ended by themselves begin again when the ledger wants it, a timer's minute later at least."""
         now = self._control.now()
-        for loop in self._loops:
+        for loop in self.loops:
             code = loop.ended()
             if code is not None:
                 self._read_ledger()
@@ -240,7 +236,7 @@ class Soak:
                     self._broken.append(f"keyturn {loop.number} ended with {code}: {loop.last_words()}")
             if loop.program is None and self._next_start.get(loop.number, now) <= now:
                 loop.start()
-        found = sum(loop.tracebacks for loop in self._loops)
+        found = sum(loop.tracebacks for loop in self.loops)
         if found > self._tracebacks:
             self._tracebacks = found
             self._broken.append(f"a traceback in what keyturn said before {now:%Y-%m-%d %H:%M:%S}, emulated")
@@ -251,14 +247,14 @@ class Soak:
         assert self._crowd is not None
         for refused, outcome in self._crowd.round(now):
             refusal = Refusal(sid=refused.sid, mark=refused.mark, read_at=refused.read_at, at=now, outcome=outcome)
-            verdict = judge(refusal, self._portal.endings, self._bound)
+            verdict = judge(refusal, self.portal.endings, self._bound)
             self._refused[verdict.by] += 1
             self._allowed += verdict.allowed
             if verdict.allowed:
                 self._longest = max(self._longest, verdict.after)
             else:
                 self._broken.append(verdict.sentence)
-        self._stage.note_values()
+        self.stage.note_values()
         self._read_ledger()
 
     def _due(self) -> datetime | None:
@@ -269,10 +265,10 @@ class Soak:
 
     def _read_ledger(self) -> None:
         """The ledger as anybody may look at it; what was seen last while it cannot be read."""
-        if not self._stage.ledger.exists():
+        if not self.stage.ledger.exists():
             return
         try:
-            with LedgerView.open(f"sqlite:///{self._stage.ledger}") as view:
+            with LedgerView.open(f"sqlite:///{self.stage.ledger}") as view:
                 self._records = {record.id.partition("/")[2]: record for record in view.records()}
         except LedgerFault:
             return
@@ -280,22 +276,22 @@ class Soak:
     @property
     def rotations(self) -> dict[str, int]:
         """Finished, by sid."""
-        return {sid: self._records[sid].rotations if sid in self._records else 0 for sid in self._stage.sids}
+        return {sid: self._records[sid].rotations if sid in self._records else 0 for sid in self.stage.sids}
 
     @property
     def kills(self) -> int:
-        return sum(loop.kills for loop in self._loops)
+        return sum(loop.kills for loop in self.loops)
 
     @property
     def stops(self) -> int:
-        return sum(loop.stops for loop in self._loops)
+        return sum(loop.stops for loop in self.loops)
 
     def outcome(self) -> Outcome:
         """What came of it so far."""
         assert self._crowd is not None
         self._read_ledger()
-        self._stage.note_values()
-        self._stage.ever |= self._crowd.used
+        self.stage.note_values()
+        self.stage.ever |= self._crowd.used
         errors = self._crowd.errors
         broken = [*self._broken, *errors[:1]]
         broken += [f"{record.id} is held: {record.hold.reason}" for record in self._records.values() if record.hold]
@@ -306,9 +302,9 @@ class Soak:
             rotations=self.rotations,
             kills=self.kills,
             stops=self.stops,
-            longest_freeze=max(loop.longest_freeze for loop in self._loops),
+            longest_freeze=max(loop.longest_freeze for loop in self.loops),
             faults=self._weather.struck(),
-            portal_writes=len(self._portal.endings),
+            portal_writes=len(self.portal.endings),
             calls=self._crowd.calls,
             refused=dict(self._refused),
             allowed=self._allowed,
@@ -316,8 +312,8 @@ class Soak:
             bound=self._bound.whole,
             refused_by_gateways=self._control.refused_callers(),
             broken=tuple(broken),
-            tracebacks=sum(loop.tracebacks for loop in self._loops),
-            leaks=tuple(self._stage.leaks()),
+            tracebacks=sum(loop.tracebacks for loop in self.loops),
+            leaks=tuple(self.stage.leaks()),
             at_rest=self._at_rest,
         )
 

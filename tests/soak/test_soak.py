@@ -1,0 +1,29 @@
+"""The soak, for less than a minute: two keyturns are killed and frozen, Azure fails, a person interferes, and nobody is
+refused whom the protocol does not allow for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bench.soak.play import Soak
+
+from keyturn.demo.control import EmulatedAzure
+
+SECONDS, CALM = 25.0, 15.0
+"""Of the machine, together forty; how much keyturn gets done in them is not asked."""
+
+
+@pytest.mark.long
+def test_killed_and_frozen_all_the_time_two_keyturns_refuse_nobody_whom_the_protocol_does_not_allow_for(
+    azure: EmulatedAzure, tmp_path: Path
+) -> None:
+    soak = Soak(azure, tmp_path, credentials=3, seed=7)
+    try:
+        outcome = soak.play(SECONDS, calm=CALM)
+    finally:
+        soak.close()
+    assert [each for each in outcome.breaches() if not each.endswith("was never rotated")] == []
+    assert outcome.kills
+    assert outcome.stops
+    assert outcome.calls > 100
