@@ -2,7 +2,8 @@
 
 Exits 0 only if protocol.md allows every refused call, by the bound that `bench.soak.judge` spells out; nothing that
 keyturn said holds a traceback; no file that it wrote holds a key value; every credential was rotated at least once; and
-every credential came to rest once nobody interfered any more. Whatever was started is ended, on Ctrl-C as well (130).
+every credential came to rest once nobody interfered any more, for which there are two more minutes. Exits 2 where the
+stage itself failed, so that it proves nothing. Whatever was started is ended, on Ctrl-C as well (130).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from keyturn_emulator.testing import EmulatorDefect, RunningEmulator
 
 INTERRUPTED = 130
 TOLD = 5
+AT_REST = {True: "yes", False: "no", None: "the machine had no time to see it"}
 
 
 def told(outcome: Outcome) -> list[str]:
@@ -40,6 +42,7 @@ def told(outcome: Outcome) -> list[str]:
         *(f"  {by.value}: {outcome.refused.get(by, 0):,}" for by in By),
         f"  allowed by protocol.md, what cannot be prevented: {outcome.allowed:,}, the last of them "
         f"{spell(outcome.longest)} after the write; at most {spell(outcome.bound)}",
+        f"every credential at rest, once nobody interfered: {AT_REST[outcome.at_rest]}",
         f"tracebacks: {outcome.tracebacks}, files with a key value: {len(outcome.leaks)}",
     ]
 

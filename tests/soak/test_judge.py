@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from bench.soak import play
+from bench.soak.__main__ import tell
 from bench.soak.judge import DEAD, Bound, By, Ending, Mark, Outcome, Refusal, Verdict, judge
 from bench.soak.loops import LONGEST_FREEZE, freeze_and_late
 
@@ -132,3 +133,12 @@ def test_each_broken_promise_is_told(changes: dict[str, object], said: str) -> N
 def test_what_broke_first_is_told_first() -> None:
     told = outcome(broken=("the first", "the second"), tracebacks=1).breaches()
     assert told == ["the first", "the second", "1 tracebacks in what keyturn said"]
+
+
+def test_the_figures_come_with_what_broke_first_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tell(outcome()) == 0
+    assert capsys.readouterr().out.endswith("broken: nothing\n")
+    assert tell(outcome(broken=("the first",), tracebacks=1)) == 1
+    said = capsys.readouterr().out
+    assert said.endswith("broken first: the first\n  then: 1 tracebacks in what keyturn said\n")
+    assert "seed 1: 600 s" in said

@@ -125,9 +125,10 @@ def test_a_freeze_ends_before_its_emulated_time_is_over(soak: Soak, monkeypatch:
     monkeypatch.setattr(loops, "KILLED", 0.0)
     monkeypatch.setattr(loops, "BETWEEN", (0.0, 0.0))
     monkeypatch.setattr(loops, "FROZEN", (600.0, 600.0))
-    loop = soak.loops[0]
+    loop = soak.loops[0] = Loop(1, soak.stage.config, soak.stage.env, random.Random(1))
     loop.start()
     loop.blow(soak.stage.control.now())
+    assert loop.stops == 1
     while not loop.is_awake:
         soak.let_pass(timedelta(hours=1))
     assert timedelta(0) < loop.longest_freeze <= LONGEST_FREEZE
@@ -136,7 +137,7 @@ def test_a_freeze_ends_before_its_emulated_time_is_over(soak: Soak, monkeypatch:
 def test_a_killed_keyturn_begins_anew_at_once(soak: Soak, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "KILLED", 1.0)
     monkeypatch.setattr(loops, "BETWEEN", (0.0, 0.0))
-    loop = soak.loops[0]
+    loop = soak.loops[0] = Loop(1, soak.stage.config, soak.stage.env, random.Random(1))
     loop.start()
     before = loop.program
     loop.blow(soak.stage.control.now())
