@@ -17,7 +17,7 @@ from types import FrameType
 
 from bench.soak.judge import By, Outcome
 from bench.soak.play import Soak
-from keyturn.demo.control import EmulatedAzure, Program, StageFault
+from keyturn.demo.control import KEYTURN, EmulatedAzure, Program, StageFault
 from keyturn.policy import spell
 from keyturn_emulator.testing import EmulatorDefect, RunningEmulator
 
@@ -63,13 +63,14 @@ def tell(outcome: Outcome) -> int:
     return 1
 
 
-def play(folder: Path, *, minutes: float, seed: int, credentials: int) -> int:
+def play(folder: Path, given: argparse.Namespace) -> int:
     """One soak, from start to end. Raises StageFault, EmulatorDefect."""
     with RunningEmulator.start() as running:
         azure = EmulatedAzure(Program(running.process), running.ready)  # type: ignore[arg-type]
-        soak = Soak(azure, folder, credentials=credentials, seed=seed)
+        command = KEYTURN if given.bug is None else (sys.executable, "-m", "bench.soak.with_bug", given.bug)
+        soak = Soak(azure, folder, credentials=given.credentials, seed=given.seed, command=command)
         try:
-            return tell(soak.play(minutes * 60))
+            return tell(soak.play(given.minutes * 60))
         finally:
             soak.close()
             azure.control.close()
@@ -81,6 +82,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--credentials", type=int, default=12)
     parser.add_argument("--folder", type=Path, help="an empty one, which is kept with its logs")
+    parser.add_argument(
+        "--bug", metavar="NAME", help="of tests.simulation.bugs: put it into keyturn, and see it caught"
+    )
     return parser.parse_args()
 
 
@@ -95,7 +99,7 @@ def main() -> int:
         folder = given.folder or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            return play(folder, minutes=given.minutes, seed=given.seed, credentials=given.credentials)
+            return play(folder, given)
         except KeyboardInterrupt:
             print("interrupted: everything was ended, and nothing was judged")
             return INTERRUPTED

@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from bench.soak.weather import LATE
-from keyturn.demo.control import Program, keyturn_program, machine_seconds
+from keyturn.demo.control import KEYTURN, Program, keyturn_program, machine_seconds
 
 LONGEST_FREEZE: Final = timedelta(minutes=17)
 """Emulated. Together with a late effect it is less than the `late` of `play.policy`."""
@@ -36,10 +36,17 @@ TRACEBACK: Final = b"Traceback (most recent call last)"
 class Loop:
     """One loop. Kill it, whatever happens."""
 
-    def __init__(self, number: int, config: Path, env: Mapping[str, str], draw: random.Random) -> None:
+    def __init__(
+        self,
+        number: int,
+        config: Path,
+        env: Mapping[str, str],
+        draw: random.Random,
+        command: Sequence[str] = KEYTURN,
+    ) -> None:
         self.number = number
         self.log = config.parent / f"keyturn-{number}.log"
-        self._config, self._env, self._draw = config, env, draw
+        self._config, self._env, self._draw, self._command = config, env, draw, command
         self.program: Program | None = None
         self.kills = self.stops = 0
         self.longest_freeze = timedelta(0)
@@ -62,7 +69,8 @@ class Loop:
         return "" if self.program is None else f"keyturn {self.program.pid}"
 
     def start(self) -> None:
-        self.program = keyturn_program(["run", "--wait", "--config", str(self._config)], self._env, self.log)
+        arguments = ["run", "--wait", "--config", str(self._config)]
+        self.program = keyturn_program(arguments, self._env, self.log, self._command)
 
     def ended(self) -> int | None:
         """The exit code of a process that ended by itself, told once."""

@@ -2,7 +2,7 @@
 
 Emulated time leaps to the next wait's end where every keyturn that is not frozen waits, and creeps, `PACE` emulated
 seconds to one of the machine, where one works: so that a leap never falls between a check and its send, but in a
-freeze. No step is longer than a quarter of the callers' cache, nor beyond the end of a freeze. After each step
+freeze. No step is longer than `MOST`, nor beyond the end of a freeze. After each step
 everybody calls. In the end faults cease, nobody is killed, and every credential has to come to rest.
 
 The seed draws who is struck when; how far keyturn is by then depends on the machine, so that a seed does not replay.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ from bench.soak.judge import TIMER, Bound, By, Outcome, Refusal, judge
 from bench.soak.loops import LONGEST_FREEZE, Loop, freeze_and_late
 from bench.soak.portal import Portal
 from bench.soak.weather import Weather
-from keyturn.demo.control import EmulatedAzure, machine_seconds
+from keyturn.demo.control import KEYTURN, EmulatedAzure, machine_seconds
 from keyturn.demo.stage import ALIAS, Settings, Stage
 from keyturn.errors import LedgerFault
 from keyturn.ledgers.reading import LedgerView
@@ -35,9 +36,9 @@ POLICY: Final = Policy(
     name="soak",
     every=timedelta(hours=1),
     jitter=timedelta(minutes=20),
-    drain=timedelta(minutes=30),
+    drain=timedelta(minutes=27),
     consumers=Consumers(
-        cache=timedelta(minutes=8), longest_call=timedelta(seconds=10), replication=timedelta(seconds=10)
+        cache=timedelta(minutes=25), longest_call=timedelta(seconds=10), replication=timedelta(seconds=10)
     ),
     settle=timedelta(seconds=10),
     propagation=timedelta(minutes=2),
@@ -46,12 +47,15 @@ POLICY: Final = Policy(
     late=timedelta(minutes=25),
     max_clock_skew=timedelta(seconds=10),
 )
-"""What `configuration` writes: short spans, so that many rotations fit into ten minutes."""
+"""What the configuration says: short spans, so that many rotations fit into ten minutes. The drain is about the
+shortest that A3 allows, and callers keep what they read for nearly as long: what is too short by minutes refuses them.
+"""
 assert freeze_and_late() < POLICY.late < POLICY.drain
 PACE: Final = 6.0
 CREEP: Final = 0.5
 """Machine seconds after which creeping time moves."""
 PAUSE: Final = 0.03
+MOST: Final = timedelta(minutes=2)
 LEAST: Final = timedelta(seconds=5)
 CALM: Final = timedelta(hours=8)
 """Emulated: so long every credential has to come to rest."""
@@ -98,10 +102,18 @@ def both_modes(text: str) -> str:
 class Soak:
     """One soak in one folder. Close it, whatever happens."""
 
-    def __init__(self, azure: EmulatedAzure, folder: Path, *, credentials: int, seed: int) -> None:
+    def __init__(
+        self,
+        azure: EmulatedAzure,
+        folder: Path,
+        *,
+        credentials: int,
+        seed: int,
+        command: Sequence[str] = KEYTURN,
+    ) -> None:
         self.stage = Stage(azure, folder, settings(credentials))
         self._control = azure.control
-        self._seed = seed
+        self._seed, self._command = seed, command
         self._began = machine_seconds()
         self._bound = Bound(policy=POLICY, freeze=LONGEST_FREEZE)
         self._weather = Weather(self._control)
@@ -140,7 +152,9 @@ class Soak:
         self._start = self._control.now()
         self._crowd = Crowd(self.stage)
         draw = random.Random(self._seed)
-        self.loops = [Loop(number, config, self.stage.env, random.Random(draw.random())) for number in (1, 2)]
+        self.loops = [
+            Loop(number, config, self.stage.env, random.Random(draw.random()), self._command) for number in (1, 2)
+        ]
         self.portal = Portal(self._control, self._bound, random.Random(draw.random()))
 
     def _interfere(self) -> None:
@@ -172,8 +186,8 @@ class Soak:
             self._at_rest = False
 
     def _all_read_once_more(self) -> None:
-        for _ in range(5):
-            self.let_pass(self.stage.settings.step)
+        for _ in range(POLICY.consumers.cache // MOST + 1):
+            self.let_pass(MOST)
         live, shown = self.stage.live(), self.stage.shown()
         self._broken += [
             f"in the end the sink of {sid} shows no live value" for sid in live if shown[sid] not in live[sid]
@@ -209,13 +223,13 @@ class Soak:
             return None
         ends = [waiter.until for waiter in waiters if waiter.name in awake]
         ends += [self._next_start.get(loop.number, now) for loop in self.loops if loop.program is None]
-        return max(min([end - now for end in ends], default=self.stage.settings.step), LEAST)
+        return max(min([end - now for end in ends], default=MOST), LEAST)
 
     def let_pass(self, span: timedelta) -> None:
         """Let time pass, at most until a freeze has to end, and let everybody call."""
         now = self._control.now()
         ends = [loop.thaw_by - now for loop in self.loops if loop.thaw_by is not None]
-        span = min([span, self.stage.settings.step, *ends])
+        span = min([span, MOST, *ends])
         if span > timedelta(0):
             self._control.advance(span)
         self._moved = machine_seconds()
