@@ -30,6 +30,9 @@ FROZEN: Final = (0.2, 4.0)
 """Machine seconds that a freeze lasts at most: whoever is frozen in the middle of a save has locked the ledger."""
 KILLED: Final = 0.4
 """The share of blows that kill; the others freeze."""
+SPEAKS_WITHIN: Final = 10.0
+"""Machine seconds after which a process is struck though it has not said a word: before its first one it imports, and
+on a busy machine would do nothing else."""
 TRACEBACK: Final = b"Traceback (most recent call last)"
 
 
@@ -54,7 +57,9 @@ class Loop:
         self.thaw_by: datetime | None = None
         """The emulated instant before which a freeze ends; None while it is not frozen."""
         self._thaws = 0.0
-        self._next_blow = machine_seconds() + draw.uniform(*BETWEEN)
+        self._began = 0.0
+        self._next_blow: float | None = None
+        """None until its process has said something."""
         self._read = 0
         self.tracebacks = 0
 
@@ -69,6 +74,7 @@ class Loop:
         return "" if self.program is None else f"keyturn {self.program.pid}"
 
     def start(self) -> None:
+        self._began, self._next_blow = machine_seconds(), None
         arguments = ["run", "--wait", "--config", str(self._config)]
         self.program = keyturn_program(arguments, self._env, self.log, self._command)
 
@@ -83,9 +89,12 @@ class Loop:
 
     def blow(self, now: datetime) -> None:
         """Kill or freeze its process, if the time for it has come; a killed one begins anew at once."""
-        if machine_seconds() < self._next_blow or not self.is_awake:
+        if not self.is_awake or not self._has_begun():
             return
-        self._next_blow = machine_seconds() + self._draw.uniform(*BETWEEN)
+        if self._next_blow is None:
+            self._next_blow = machine_seconds() + self._draw.uniform(*BETWEEN)
+        if machine_seconds() < self._next_blow:
+            return
         if self._draw.random() < KILLED:
             self.kill()
             self.kills += 1
@@ -122,6 +131,11 @@ class Loop:
     def last_words(self) -> str:
         said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return " / ".join(said[-3:]) or "it said nothing"
+
+    def _has_begun(self) -> bool:
+        """Its process has said something since it was started, or has had the time for it."""
+        said = self.log.exists() and self.log.stat().st_size > self._read
+        return said or machine_seconds() - self._began >= SPEAKS_WITHIN
 
     def _freeze(self, now: datetime) -> None:
         if self.program is None:

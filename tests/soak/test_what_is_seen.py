@@ -103,6 +103,7 @@ def test_every_fault_of_the_table_is_one_that_the_emulator_can_do(azure: Emulate
 def test_a_frozen_keyturn_stands_still_and_is_ended_all_the_same(soak: Soak, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "KILLED", 0.0)
     monkeypatch.setattr(loops, "BETWEEN", (0.0, 0.0))
+    monkeypatch.setattr(loops, "SPEAKS_WITHIN", 0.0)
     loop = Loop(3, soak.stage.config, soak.stage.env, random.Random(1))
     loop.start()
     try:
@@ -129,6 +130,7 @@ def test_a_keyturn_with_a_bug_in_it_is_a_keyturn() -> None:
 def test_a_freeze_ends_before_its_emulated_time_is_over(soak: Soak, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "KILLED", 0.0)
     monkeypatch.setattr(loops, "BETWEEN", (0.0, 0.0))
+    monkeypatch.setattr(loops, "SPEAKS_WITHIN", 0.0)
     monkeypatch.setattr(loops, "FROZEN", (600.0, 600.0))
     loop = soak.loops[0] = Loop(1, soak.stage.config, soak.stage.env, random.Random(1))
     loop.start()
@@ -142,6 +144,7 @@ def test_a_freeze_ends_before_its_emulated_time_is_over(soak: Soak, monkeypatch:
 def test_a_killed_keyturn_begins_anew_at_once(soak: Soak, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "KILLED", 1.0)
     monkeypatch.setattr(loops, "BETWEEN", (0.0, 0.0))
+    monkeypatch.setattr(loops, "SPEAKS_WITHIN", 0.0)
     loop = soak.loops[0] = Loop(1, soak.stage.config, soak.stage.env, random.Random(1))
     loop.start()
     before = loop.program
