@@ -31,8 +31,8 @@ FROZEN: Final = (0.2, 4.0)
 KILLED: Final = 0.4
 """The share of blows that kill; the others freeze."""
 SPEAKS_WITHIN: Final = 10.0
-"""Machine seconds after which a process is struck though it has not said a word: before its first one it imports, and
-on a busy machine would do nothing else."""
+"""Machine seconds after which a process is struck though it has not said a word; twice as long each time, because what
+comes before the first word is imports, and on a busy machine nothing else would ever happen."""
 TRACEBACK: Final = b"Traceback (most recent call last)"
 
 
@@ -57,7 +57,7 @@ class Loop:
         self.thaw_by: datetime | None = None
         """The emulated instant before which a freeze ends; None while it is not frozen."""
         self._thaws = 0.0
-        self._began = 0.0
+        self._began, self._patience = 0.0, SPEAKS_WITHIN
         self._next_blow: float | None = None
         """None until its process has said something."""
         self._read = 0
@@ -89,11 +89,11 @@ class Loop:
 
     def blow(self, now: datetime) -> None:
         """Kill or freeze its process, if the time for it has come; a killed one begins anew at once."""
-        if not self.is_awake or not self._has_begun():
+        if not self.is_awake:
             return
-        if self._next_blow is None:
+        if self._next_blow is None and self._has_begun():
             self._next_blow = machine_seconds() + self._draw.uniform(*BETWEEN)
-        if machine_seconds() < self._next_blow:
+        if self._next_blow is None or machine_seconds() < self._next_blow:
             return
         if self._draw.random() < KILLED:
             self.kill()
@@ -134,8 +134,12 @@ class Loop:
 
     def _has_begun(self) -> bool:
         """Its process has said something since it was started, or has had the time for it."""
-        said = self.log.exists() and self.log.stat().st_size > self._read
-        return said or machine_seconds() - self._began >= SPEAKS_WITHIN
+        if self.log.exists() and self.log.stat().st_size > self._read:
+            return True
+        if machine_seconds() - self._began < self._patience:
+            return False
+        self._patience *= 2
+        return True
 
     def _freeze(self, now: datetime) -> None:
         if self.program is None:
