@@ -4,5 +4,5 @@
     uv run python -m bench.soak --bug drain-too-short --credentials 4
 
 `judge` says which refused calls the protocol allows; `play` lets time pass; `loops`, `weather`, `portal` and `callers`
-are the four that meet on the emulator. The second command puts an everyday bug into keyturn, and has to exit 1.
+are the four that meet on the emulator. The second command puts an everyday bug into keyturn.
 """
