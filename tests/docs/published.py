@@ -1,5 +1,5 @@
-"""Writes what is published from the code: docs/reasons.md, docs/errors.md, the states of docs/protocol.md and the
-tables of docs/proof.md.
+"""Writes what is published from the code: docs/reasons.md, docs/errors.md, the states of docs/protocol.md, the
+tables of docs/proof.md, and the links from what the pages on safety claim to the tests that show it.
 
 uv run python -m tests.docs.published
 """
@@ -51,8 +51,8 @@ def rule_link(name: str, page: str = "protocol.md") -> str:
 
 
 if __name__ == "__main__":
-    from tests.docs import errors_page, proof_page, states_page  # they know this room
+    from tests.docs import claims, errors_page, proof_page, states_page  # they know this room
 
     rooms = (errors_page, proof_page, states_page)
-    for text, page in ((page_text(), PAGE), *((room.page_text(), room.PAGE) for room in rooms)):
+    for text, page in ((page_text(), PAGE), *((room.page_text(), room.PAGE) for room in rooms), *claims.pages()):
         page.write_text(text, encoding="utf-8")

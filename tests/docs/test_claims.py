@@ -1,4 +1,4 @@
-"""The pages that claim something of safety: each claim names the tests that show it, or says that none does."""
+"""The pages that claim something of safety: each claim links to the tests that show it, or says that none does."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import cache
 
 import pytest
 
+from tests.docs.claims import CLAIMS, NAMED, named_in, page_text
 from tests.docs.pages import DOCS, ROOT, read
 
-CLAIMS = ("continuity.md", "critiques.md", "security.md")
-NAMED = re.compile(r"`(?P<file>[\w/]+)::(?P<test>test_\w+)`")
+BARE = re.compile(r"(?<!\[)`[\w/]+::test_\w+`|\[?`[\w/]+::test_\w+`(?!\])")
 BULLET = re.compile(r"^- .*?(?=^- |^#|^\|\s|\Z|\n\n)", re.MULTILINE | re.DOTALL)
 NONE_SHOWS_IT = "No test shows"
 
@@ -44,12 +44,20 @@ def test_every_section_names_a_test(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", CLAIMS)
-def test_every_test_that_a_page_names_is_there(page: str) -> None:
-    named = {(found["file"], found["test"]) for found in NAMED.finditer(read(DOCS / page))}
+def test_every_test_that_a_page_names_is_there_and_linked(page: str) -> None:
+    named = named_in(page)
     assert len(named) > 10
     assert [f"{file}::{test}" for file, test in sorted(named) if test not in there_are_in(file)] == []
+    assert BARE.findall(read(DOCS / page)) == []
+    assert read(DOCS / page) == page_text(page), "run `uv run python -m tests.docs.published`"
 
 
 def test_a_claim_without_a_test_would_be_seen() -> None:
-    text = "- **One.** Shown by `a/test_b::test_c`.\n- **Two:** of two\n  lines.\n\nNo claim.\n- Three\n"
+    text = "- **One.** Shown by [`a/test_b::test_c`].\n- **Two:** of two\n  lines.\n\nNo claim.\n- Three\n"
     assert [NAMED.search(claim) is not None for claim in BULLET.findall(text)] == [True, False, False]
+
+
+def test_a_name_that_is_no_link_would_be_seen() -> None:
+    assert BARE.findall("`a/test_b::test_c`, [`a/test_b::test_d`], and [`a/test_b::test_e`]: x") == [
+        "`a/test_b::test_c`"
+    ]
