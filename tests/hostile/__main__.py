@@ -20,7 +20,7 @@ from tests.hostile.fuzzer import fuzz
 HERE = Path(__file__).parent
 SHARE = 0.9
 """Of the time, for the tests; the fuzzer has the rest."""
-TIMES = 20
+TIMES = 4
 
 
 def main() -> int:

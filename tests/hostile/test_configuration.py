@@ -100,6 +100,12 @@ def test_any_value_in_any_place_is_read_or_refused(place: tuple[int, int], text:
         assert_told_well(outcome(GOOD[: place[0]] + written + GOOD[place[1] :]))
 
 
+@pytest.mark.parametrize("letters", ["9" * 5_000, "{" * 5_000, "{a" * 3_000, "{%s}" % ("a" * 5_000), "x" * 20_000])
+def test_a_value_beyond_reason_is_not_repeated_whole_in_any_place(letters: str) -> None:
+    for start, end in SCALARS:
+        assert_told_well(outcome(f'{GOOD[:start]}"{letters}"{GOOD[end:]}'))
+
+
 HUSHED: Final = {
     "a variable's name": "salt: {env: %s}",
     "the client secret's variable": "signin: {client_secret: {tenant: t, client_id: c, secret_env: '%s='}}",

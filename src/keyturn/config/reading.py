@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from keyturn.config.form import Bad, Filled, Node, Problems, did_you_mean
+from keyturn.config.form import Bad, Filled, Node, Problems, did_you_mean, shown
 from keyturn.config.matching import glob_matches
 from keyturn.config.places import TEMPLATE_WORDS, identity, words
 from keyturn.config.table import CONFIGURATION
@@ -107,7 +107,7 @@ def _check_match(policy: Filled, aliases: Sequence[str], problems: Problems) -> 
     for glob in match.get("service") or ():
         if not any(glob_matches(glob, alias) for alias in aliases):
             problems.add(
-                match.mark("service"), f"match.service: there is no service {glob!r}.", did_you_mean(glob, aliases)
+                match.mark("service"), f"match.service: there is no service {shown(glob)}.", did_you_mean(glob, aliases)
             )
 
 
@@ -213,7 +213,7 @@ def _check_sinks(policy: Filled, aliases: Sequence[str], problems: Problems) -> 
         if service is not None and aliases and service not in aliases:
             problems.add(
                 sink.mark("service"),
-                f"publish.{kind}.service: there is no service {service!r}.",
+                f"publish.{kind}.service: there is no service {shown(service)}.",
                 did_you_mean(service, aliases),
             )
         if sink.bad:
@@ -235,10 +235,12 @@ def _check_template(text: str, mark: Node, path: str, problems: Problems) -> Non
     for word in words(text):
         if word not in TEMPLATE_WORDS:
             problems.add(
-                mark, f"{path}: {{{word}}} is nothing that keyturn fills in.", did_you_mean(word, TEMPLATE_WORDS)
+                mark,
+                f"{path}: {shown(f'{{{word}}}')} is nothing that keyturn fills in.",
+                did_you_mean(word, TEMPLATE_WORDS),
             )
     if re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", text)):
-        problems.add(mark, f"{path}: {text!r} has a brace without its partner.", "Write {sid}, for example.")
+        problems.add(mark, f"{path}: {shown(text)} has a brace without its partner.", "Write {sid}, for example.")
 
 
 _FEEDS_THE_BOUNDS = ("rotate", "consumers", "drain", "deadline", "late", "max_clock_skew")
