@@ -69,6 +69,8 @@ def play(folder: Path, given: argparse.Namespace) -> int:
         azure = EmulatedAzure(Program(running.process), running.ready)  # type: ignore[arg-type]
         command = KEYTURN if given.bug is None else (sys.executable, "-m", "bench.soak.with_bug", given.bug)
         soak = Soak(azure, folder, credentials=given.credentials, seed=given.seed, command=command)
+        if sys.stderr.isatty():
+            print(f"{given.minutes:g} minutes, and up to two more until all is at rest", file=sys.stderr)
         try:
             return tell(soak.play(given.minutes * 60))
         finally:

@@ -57,6 +57,8 @@ CREEP: Final = 0.5
 PAUSE: Final = 0.03
 MOST: Final = timedelta(minutes=2)
 LEAST: Final = timedelta(seconds=5)
+PATIENCE: Final = 180.0
+"""Machine seconds beyond those asked for: a soak in which nobody was struck shows nothing."""
 CALM: Final = timedelta(hours=8)
 """Emulated: so long every credential has to come to rest."""
 CALM_SECONDS: Final = 120.0
@@ -133,12 +135,13 @@ class Soak:
     # -------- the acts
 
     def play(self, seconds: float, *, calm: float = CALM_SECONDS) -> Outcome:
-        """Interfere for so many machine seconds; then let it come to rest, for `calm` more of them at most. Raises
-        StageFault."""
+        """Interfere for so many machine seconds, and longer where the machine had no time yet for a kill and a freeze;
+        then let it come to rest, for `calm` more of them at most. Raises StageFault."""
         self.open()
         self._weather.rise()
         end = machine_seconds() + seconds
-        while machine_seconds() < end:
+        latest = end + PATIENCE
+        while machine_seconds() < (end if self.kills and self.stops else latest):
             self._interfere()
             self._go_on()
         self._come_to_rest(machine_seconds() + calm)

@@ -1,6 +1,7 @@
 """`uv run python -m tests.crash`: play the crash matrix, and fail where a promise is broken.
 
-One line for each cell that fails, with how to play it again; the figures come last. Exit 0: every promise was kept in
+One line for each cell that fails, with how to play it again; on a terminal, how many are played; the figures come last.
+Exit 0: every promise was kept in
 every cell; 1: one was not; 2: the command was called wrongly.
 """
 
@@ -11,7 +12,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.crash.cell import Ground, Played, play
@@ -40,23 +41,25 @@ def main(arguments: list[str]) -> int:
         return 0
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what one program has compiled, the next thousand need not
     began = time.monotonic()
-    played = play_all(chosen, asked.seed, lambda each: _say(*told_of(each, asked.seed, all_of_it=asked.told)))
+    played: list[Played] = []
+    for each in play_all(chosen, asked.seed):
+        played.append(each)
+        _say(*told_of(each, asked.seed, all_of_it=asked.told))
+        _count(len(played), len(chosen))
     _say(f"{time.monotonic() - began:.0f} s", *figures(played))
     return exit_code(played)
 
 
-def play_all(chosen: Iterable[Cell], seed: int, tell: Callable[[Played], None]) -> list[Played]:
-    """One cell after the other in one emulator. `tell` is called after each."""
+def play_all(chosen: Iterable[Cell], seed: int) -> Iterator[Played]:
+    """One cell after the other in one emulator."""
     ground = Ground.start()
-    played = []
     try:
         for cell in chosen:
             with tempfile.TemporaryDirectory(prefix="keyturn-crash-") as folder:
-                played.append(play(ground, Path(folder), cell, seed))
-            tell(played[-1])
+                played = play(ground, Path(folder), cell, seed)
+            yield played
     finally:
         ground.close()
-    return played
 
 
 def told_of(played: Played, seed: int, *, all_of_it: bool = False) -> list[str]:
@@ -86,6 +89,12 @@ def figures(played: list[Played]) -> list[str]:
     kills, calls, refused = (sum(getattr(each, name) for each in played) for name in ("kills", "calls", "refused"))
     lines.append(f"{len(played)} cells, {kills} kills, {calls} calls, {refused} refused, {failed} cells failed")
     return lines
+
+
+def _count(played: int, of: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{played} of {of}" + ("\n" if played == of else ""))
+        sys.stderr.flush()
 
 
 def _say(*lines: str) -> None:

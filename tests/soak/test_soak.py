@@ -11,7 +11,8 @@ from bench.soak.play import Soak
 from keyturn.demo.control import EmulatedAzure
 
 SECONDS, CALM = 25.0, 13.0
-"""Of the machine, less than forty with the stage's building; how much keyturn gets done in them is not asked."""
+"""Of the machine, less than forty with the stage's building where it has nothing else to do; how much keyturn gets done
+in them is not asked."""
 SEED = 7
 """It draws a freeze as the first blow for one of them, and a kill for the other."""
 
