@@ -136,7 +136,12 @@ def _operations() -> str:
 
 def _faults(told: Witnesses) -> str:
     rows = [(f"`{name}`", text, _cell(told, f"fault {name}")) for name, text in KINDS.items()]
-    prose = "What a test can script, with `POST /_emulator/faults`."
+    prose = (
+        "What a test can script, with `POST /_emulator/faults`. It strikes the first request that fits its `match`, by "
+        "`host`, `method`, `path_contains`, `path_regex` and `agent_regex` (of the `User-Agent`): all that are given "
+        "have to fit. `skip` lets so many pass before; `times` is how many it strikes (-1: until it is removed); "
+        "`probability`, drawn by a seed, how likely each time."
+    )
     return _section("Faults", prose, ("Fault", "What happens", "Witness"), rows)
 
 
