@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from azure.core.rest import HttpRequest, HttpResponse
     from azure.mgmt.core import ARMPipelineClient
 
-MOST_PAGES: Final = 1000
-"""Of one list; Azure's pages have a hundred entries and more, so that this is more than a service may have."""
+MOST_PAGES: Final = 20_000
+"""Of one list. A hundred thousand apim subscriptions are a thousand pages of a hundred, or more where pages are short."""
 LONGEST_QUEUE: Final = 300.0
 """Seconds that a read waits for its turn; where Azure asked for a longer pause, its record waits, and no thread."""
 _AZURE_SUBSCRIPTION: Final = re.compile(r"^/subscriptions/([^/?]+)", re.IGNORECASE)
