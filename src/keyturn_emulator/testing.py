@@ -44,12 +44,15 @@ class RunningEmulator:
         self._host, self._port = str(address.hostname), int(address.port or 0)
 
     @classmethod
-    def start(cls, *arguments: str, description: Mapping[str, Any] | None = None) -> Self:
-        """Start it, with command-line `arguments`, and wait until it is ready. Raises RuntimeError if it is not."""
+    def start(
+        cls, *arguments: str, description: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None
+    ) -> Self:
+        """Start it, with command-line `arguments`, and wait until it is ready. `env` is its whole environment; None:
+        this process's own. Raises RuntimeError if it is not ready."""
         complaints = tempfile.TemporaryFile("a+", encoding="utf-8")  # noqa: SIM115 - closed by `close`
         command = [sys.executable, "-m", "keyturn_emulator", "--parent-pid", str(os.getpid()), *arguments]
         process = subprocess.Popen(  # noqa: S603 - our own program
-            command, stdout=subprocess.PIPE, stderr=complaints, text=True, encoding="utf-8"
+            command, stdout=subprocess.PIPE, stderr=complaints, text=True, encoding="utf-8", env=env
         )
         line = process.stdout.readline() if process.stdout else ""
         if not line:

@@ -86,17 +86,10 @@ class House:
 
 
 class Azure:
-    """The emulator, loud too. It is told to be so by this process's environment, for as long as it starts."""
+    """The emulator, loud too."""
 
     def __init__(self, house: House) -> None:
-        env = house.env()
-        before = dict(os.environ)
-        os.environ.update(env)
-        try:
-            self.running = RunningEmulator.start()
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        self.running = RunningEmulator.start(env=house.env())
         house.marked.named.append(("the emulator's control secret", self.running.ready["secret"]))
 
     def wait_for(self, process: subprocess.Popen[Any], ended: threading.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
 from pathlib import Path
 
@@ -21,7 +22,9 @@ LOOKED = [("status",)]
 def test_one_run_of_everything_leaves_no_value_where_none_may_stand(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    before = dict(os.environ)
     found = hunt(tmp_path)
+    assert dict(os.environ) == before, "whatever this process starts next would be loud"
     code = tell(found)
     assert code == 0, capsys.readouterr().out
     assert found.records.keys() >= LIBRARIES, "a library that says nothing was not listened to"
