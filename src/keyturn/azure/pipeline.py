@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from azure.mgmt.core import ARMPipelineClient
 
 MOST_PAGES: Final = 20_000
-"""Of one list. A hundred thousand apim subscriptions are a thousand pages of a hundred, or more where pages are short."""
+"""Of one list. A hundred thousand apim subscriptions are a thousand pages of a hundred, more where they are short."""
 LONGEST_QUEUE: Final = 300.0
 """Seconds that a read waits for its turn; where Azure asked for a longer pause, its record waits, and no thread."""
 _AZURE_SUBSCRIPTION: Final = re.compile(r"^/subscriptions/([^/?]+)", re.IGNORECASE)
