@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from keyturn.cli.starting import _save
+from keyturn.errors import Misconfigured
 from tests.rights.house import Left, Machine
 
 HOSTILE = (0o000, 0o777)
@@ -94,6 +98,24 @@ def test_a_first_configuration_is_for_its_owner_alone(machine: Machine, umask: i
     (machine.work / "keyturn.yaml").chmod(0o666)
     assert machine.run("init", "--force", umask=umask)[0] == 0
     assert new(before, machine) == {"work/keyturn.yaml": PRIVATE}
+
+
+@pytest.mark.parametrize("force", [True, False], ids=["in the place of another", "new"])
+def test_a_configuration_that_cannot_be_written_whole_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "keyturn.yaml"
+    if force:
+        path.write_text("before", encoding="utf-8")
+    monkeypatch.setattr(os, "fchmod", full)  # after the file was made, and before anything stands in it
+    with pytest.raises(Misconfigured, match="No space left on device"):
+        _save(path, "after", force=force)
+    assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == (
+        {"keyturn.yaml": "before"} if force else {}
+    )
 
 
 @pytest.mark.parametrize("umask", HOSTILE, ids=oct)

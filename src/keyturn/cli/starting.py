@@ -138,29 +138,43 @@ def _which(asked: str | None, places: Sequence[Place]) -> str:
 # -------- what is left behind
 
 
-def _make_room(path: Path, force: bool) -> None:
-    """Where a file is in the way that may be overwritten, it goes: whoever has it open reads on what it was. Raises
-    OSError."""
+def _refuse_strange(path: Path) -> None:
+    """Raises OSError."""
     if path.is_symlink():
         raise OSError(0, "it is a symbolic link, which keyturn does not follow")
     if foreign_link(path) is not None:
         raise OSError(0, "a symbolic link above it belongs to another user")
-    if force and path.exists():
-        if not path.is_file():
-            raise OSError(0, "it is there, and no file")
-        path.unlink()
+    if path.exists() and not path.is_file():
+        raise OSError(0, "it is there, and no file")
 
 
-def _save(path: Path, text: str, force: bool) -> None:
-    """For its owner alone: who may write the configuration decides where values go. Raises Misconfigured,
-    click.UsageError."""
+def _write_new(path: Path, text: str) -> None:
+    """A file for its owner alone, which was not there: who may write the configuration decides where values go. What
+    cannot be written whole is not there afterwards. Raises OSError, FileExistsError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, flags, MODE)
     try:
-        _make_room(path, force)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(path, flags, MODE), "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             if hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), MODE)  # a umask may have taken even the owner's bits
             file.write(text)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _save(path: Path, text: str, force: bool) -> None:
+    """With `force` in the place of what is there, once all of it is written: whoever has that open reads on what it
+    was. Raises Misconfigured, click.UsageError."""
+    try:
+        _refuse_strange(path)
+        if force:
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            draft.unlink(missing_ok=True)  # of one that was killed, and had our number
+            _write_new(draft, text)
+            draft.replace(path)
+        else:
+            _write_new(path, text)
     except FileExistsError:
         raise click.UsageError(f"{path} is there already; overwrite it with --force") from None
     except OSError as error:
