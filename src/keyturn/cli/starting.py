@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from keyturn.cli import options, screen
-from keyturn.disk import foreign_link
+from keyturn.disk import refuse_strange, write_new
 from keyturn.errors import Misconfigured, NeedsPerson
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 CONTROL: Final = "KEYTURN_EMULATOR_CONTROL"
 SECRET_VARIABLE: Final = "KEYTURN_EMULATOR_SECRET"  # noqa: S105 - its name
 STDOUT: Final = "-"
-MODE: Final = 0o600
 LISTED: Final = 20
 SERVICE_ID: Final = re.compile(
     r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.ApiManagement/service/[A-Za-z][A-Za-z0-9-]*/?",
@@ -138,43 +137,19 @@ def _which(asked: str | None, places: Sequence[Place]) -> str:
 # -------- what is left behind
 
 
-def _refuse_strange(path: Path) -> None:
-    """Raises OSError."""
-    if path.is_symlink():
-        raise OSError(0, "it is a symbolic link, which keyturn does not follow")
-    if foreign_link(path) is not None:
-        raise OSError(0, "a symbolic link above it belongs to another user")
-    if path.exists() and not path.is_file():
-        raise OSError(0, "it is there, and no file")
-
-
-def _write_new(path: Path, text: str) -> None:
-    """A file for its owner alone, which was not there: who may write the configuration decides where values go. What
-    cannot be written whole is not there afterwards. Raises OSError, FileExistsError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    handle = os.open(path, flags, MODE)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            if hasattr(os, "fchmod"):
-                os.fchmod(file.fileno(), MODE)  # a umask may have taken even the owner's bits
-            file.write(text)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
 def _save(path: Path, text: str, force: bool) -> None:
-    """With `force` in the place of what is there, once all of it is written: whoever has that open reads on what it
-    was. Raises Misconfigured, click.UsageError."""
+    """For its owner alone: who may write the configuration decides where values go. With `force` in the place of what
+    is there, once all of it is written: whoever has that open reads on what it was. Raises Misconfigured,
+    click.UsageError."""
     try:
-        _refuse_strange(path)
+        refuse_strange(path)
         if force:
             draft = path.with_name(f".{path.name}.{os.getpid()}")
             draft.unlink(missing_ok=True)  # of one that was killed, and had our number
-            _write_new(draft, text)
+            write_new(draft, text)
             draft.replace(path)
         else:
-            _write_new(path, text)
+            write_new(path, text)
     except FileExistsError:
         raise click.UsageError(f"{path} is there already; overwrite it with --force") from None
     except OSError as error:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keyturn.azure.once import Abandoned, bounded, left, refuse_late
-from keyturn.disk import foreign_link
+from keyturn.disk import MODE, refuse_strange, write_new
 from keyturn.errors import Misconfigured, NotSent, Refused
 from keyturn.model import Secret, Slot
 from keyturn.ports import Answer, Applied, Clock, NotApplied, SendBy, Shown, Tags, Uncertain
@@ -30,7 +30,6 @@ try:
 except ImportError:  # Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
-MODE: Final = 0o600
 SALT_BYTES: Final = 16
 TAGGED: Final = 2
 """How many values of one variable the sidecar knows: the one shown, and the one before or after it."""
@@ -144,7 +143,7 @@ class FileVariable:
 def _read(path: Path) -> str | None:
     """The text of a regular file that is no symbolic link, or None where there is none. Raises OSError, ValueError."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    _refuse_strange(path)
+    refuse_strange(path)
     try:
         descriptor = os.open(path, flags)
     except FileNotFoundError:
@@ -155,38 +154,13 @@ def _read(path: Path) -> str | None:
         return file.read()
 
 
-def _refuse_strange(path: Path) -> None:
-    """A link could point anywhere, and a rename would replace the link itself; a pipe or directory is no sink. A link
-    above it is followed, unless it is a stranger's."""
-    if foreign_link(path) is not None:
-        raise OSError(0, "a symbolic link above it belongs to another user, and keyturn does not follow it")
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISLNK(mode):
-        raise OSError(0, "it is a symbolic link, which keyturn does not follow")
-    if not stat.S_ISREG(mode):
-        raise OSError(0, "it is no regular file")
-
-
 def _prepare(path: Path, text: str) -> Path:
     """`text` in a file beside `path`, mode 0600 from its first byte under any umask. What a killed writer left there
     is replaced: the lock is ours."""
-    _refuse_strange(path)
+    refuse_strange(path)
     part = path.with_name(f".{path.name}.keyturn.part")
     part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), MODE)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            if hasattr(os, "fchmod"):
-                os.fchmod(file.fileno(), MODE)  # a umask may have taken even the owner's bits
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    write_new(part, text)
     return part
 
 
@@ -211,7 +185,7 @@ def _sync_directory(directory: Path) -> None:
 def _locked(path: Path) -> Iterator[None]:
     """Hold the lock beside `path`; one process at a time, one thread at a time."""
     lock = path.with_name(f".{path.name}.keyturn.lock")
-    _refuse_strange(lock)
+    refuse_strange(lock)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), MODE)
     try:
         if hasattr(os, "fchmod"):
